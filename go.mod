@@ -1,0 +1,3 @@
+module github.com/sinew-rpc/sinew
+
+go 1.26
