@@ -1,3 +1,5 @@
 module github.com/sinew-rpc/sinew
 
 go 1.26
+
+require github.com/golang/glog v1.2.5

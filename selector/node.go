@@ -1,0 +1,86 @@
+package selector
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/sinew-rpc/sinew/registry"
+)
+
+// Node is a provider as a client sees it: what the registry says of it, and
+// what the client's own calls have taught about it. All methods may be called
+// concurrently; none takes a lock or allocates.
+type Node struct {
+	// Provider is what the registry lists. It is for reading alone, the map
+	// and the slices in it included; when it changes, the client goes on with
+	// another Node (see With).
+	Provider registry.Provider
+
+	stats *stats
+}
+
+// stats is shared by all nodes of one provider over time.
+type stats struct {
+	born     time.Time // the origin of the clocks below
+	inFlight atomic.Int64
+	latency  ewma
+	failures atomic.Int32 // since the last success
+	failedAt atomic.Int64 // nanoseconds after born; 0 for never
+}
+
+// NewNode returns a node without history. It keeps p.
+func NewNode(p registry.Provider) *Node {
+	return &Node{Provider: p, stats: &stats{born: time.Now()}}
+}
+
+// With returns a node for p, the changed entry of the same provider, with the
+// history of n: calls begun on either count for both.
+func (n *Node) With(p registry.Provider) *Node {
+	return &Node{Provider: p, stats: n.stats}
+}
+
+// Begin notes that an attempt is given to the node. Every Begin is followed by
+// one End.
+func (n *Node) Begin() { n.stats.inFlight.Add(1) }
+
+// End notes that an attempt has ended, in whatever way.
+func (n *Node) End() { n.stats.inFlight.Add(-1) }
+
+// InFlight returns how many attempts have begun and not ended.
+func (n *Node) InFlight() int { return int(n.stats.inFlight.Load()) }
+
+// Succeeded notes that at now the node answered an attempt, after took.
+func (n *Node) Succeeded(now time.Time, took time.Duration) {
+	n.stats.latency.add(now.Sub(n.stats.born), took)
+	// Read first: the line stays shared between processors while all is well.
+	if n.stats.failures.Load() != 0 {
+		n.stats.failures.Store(0)
+	}
+}
+
+// Failed notes that at now an attempt failed in a way that speaks of the
+// provider's health. Its duration is no latency: a refusal is fast.
+func (n *Node) Failed(now time.Time) {
+	n.stats.failures.Add(1)
+	n.stats.failedAt.Store(max(1, int64(now.Sub(n.stats.born))))
+}
+
+// Failures returns how many attempts failed since the last that succeeded.
+func (n *Node) Failures() int { return int(n.stats.failures.Load()) }
+
+// LastFailure returns when Failed was last called, or the zero time.
+func (n *Node) LastFailure() time.Time {
+	at := n.stats.failedAt.Load()
+	if at == 0 {
+		return time.Time{}
+	}
+	return n.stats.born.Add(time.Duration(at))
+}
+
+// Latency returns the average time that the node took to answer, as seen from
+// now: answers count the less the older they are, by half every 3.5 seconds,
+// and in silence the average falls likewise, so that a node which was slow
+// once is tried again. It is 0 before the first answer.
+func (n *Node) Latency(now time.Time) time.Duration {
+	return n.stats.latency.at(now.Sub(n.stats.born))
+}
