@@ -1,0 +1,73 @@
+package transport
+
+import (
+	"math/bits"
+	"sync"
+)
+
+// Buffer is a lent slice of bytes: whoever holds it owns it alone, passes it on
+// or calls Release once. After that neither it nor a slice of B may be used.
+type Buffer struct {
+	B     []byte
+	class int8 // index into bufferPools, or -1 for a slice of its own
+}
+
+// A class holds a power of two and a little more, because what travels is
+// often a payload of a round size with a few bytes round it. Larger buffers are
+// left to the collector: a pool must not hoard what one huge call needed.
+const (
+	minClassBits = 10
+	classSlack   = 512
+	numClasses   = 11 // 1 KiB ... 1 MiB, each plus classSlack
+)
+
+var bufferPools [numClasses]sync.Pool
+
+func classSize(class int) int { return 1<<(minClassBits+class) + classSlack }
+
+// NewBuffer returns an empty buffer with room for n bytes.
+func NewBuffer(n int) *Buffer {
+	class := 0
+	if n > classSize(0) {
+		class = bits.Len(uint(n-classSlack-1)) - minClassBits
+	}
+	if class >= numClasses {
+		return &Buffer{B: make([]byte, 0, n), class: -1}
+	}
+	if b, ok := bufferPools[class].Get().(*Buffer); ok {
+		return b
+	}
+	return &Buffer{B: make([]byte, 0, classSize(class)), class: int8(class)}
+}
+
+// Release gives the buffer back. Releasing nil does nothing. A buffer whose
+// slice was replaced by a larger one goes to the class that it now fills.
+func (b *Buffer) Release() {
+	if b == nil {
+		return
+	}
+	c := cap(b.B)
+	if b.class < 0 || c != classSize(int(b.class)) {
+		b.class = -1
+		if c < classSize(0) || c > classSize(numClasses-1) {
+			return
+		}
+		class := bits.Len(uint(c-classSlack)) - 1 - minClassBits
+		b.class = int8(class)
+		b.B = b.B[:0:classSize(class)]
+	}
+	b.B = b.B[:0]
+	bufferPools[b.class].Put(b)
+}
+
+// grow returns a buffer with the contents of b and room for n bytes, releasing
+// b when another took its place.
+func (b *Buffer) grow(n int) *Buffer {
+	if cap(b.B) >= n {
+		return b
+	}
+	g := NewBuffer(n)
+	g.B = append(g.B, b.B...)
+	b.Release()
+	return g
+}

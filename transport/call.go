@@ -1,0 +1,312 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+// Reply is the answer to a call as it arrived. Body is the caller's to release.
+type Reply struct {
+	Header protocol.Header
+	Body   *Buffer
+}
+
+// call is one exchange that this side opened, or a oneway until it is written.
+// Its fields are handed over by who removes it from pending (or from the
+// outbox's notifies): that one alone calls finish.
+type call struct {
+	s     *Session
+	seq   uint64
+	place place         // guarded by the session's mu
+	done  chan struct{} // capacity 1
+	timer *time.Timer   // calls expire; nil until a call had a deadline
+
+	reply Reply
+	err   *protocol.Error
+}
+
+func (c *call) finish() { c.done <- struct{}{} }
+
+func (s *Session) newCall() *call {
+	c, ok := s.cfg.calls.Get().(*call)
+	if !ok {
+		c = &call{done: make(chan struct{}, 1)}
+	}
+	c.s = s
+	return c
+}
+
+// free gives c back for another call, unless its timer may still be running.
+func (s *Session) free(c *call, timed bool) {
+	if timed && !c.timer.Stop() {
+		return
+	}
+	c.s, c.seq, c.place, c.reply, c.err = nil, 0, place{}, Reply{}, nil
+	s.cfg.calls.Put(c)
+}
+
+// RoundTrip sends a request and waits for its response. It fills in h's Seq and
+// Timeout, and takes body over. It never returns later than ctx or deadline (a
+// zero deadline is none; a deadline of ctx itself is not looked at, its Done
+// is).
+//
+// A response with a status other than OK is returned as a Reply, not as an
+// error. The error is a *protocol.Error with its outcome: Unavailable when the
+// session cannot be used or was lost, DeadlineExceeded, Canceled, or
+// ResourceExhausted when the request or its response is too large.
+func (s *Session) RoundTrip(ctx context.Context, deadline time.Time, h *protocol.Header, body *Buffer) (Reply, error) {
+	c := s.newCall()
+	timed := !deadline.IsZero()
+	if err := s.open(ctx, deadline, h, body, c); err != nil {
+		s.free(c, false)
+		return Reply{}, err
+	}
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		s.abandon(c, contextError(ctx))
+		<-c.done
+	}
+	reply, err := c.reply, c.err
+	s.free(c, timed)
+	if err != nil {
+		return Reply{}, err
+	}
+	return reply, nil
+}
+
+// Notify sends a oneway and waits until it is written to the socket. Arguments
+// and errors are those of RoundTrip.
+func (s *Session) Notify(ctx context.Context, deadline time.Time, h *protocol.Header, body *Buffer) error {
+	_, err := s.RoundTrip(ctx, deadline, h, body)
+	return err
+}
+
+// Ping sends a heartbeat and waits for its answer.
+func (s *Session) Ping(ctx context.Context, deadline time.Time) error {
+	_, err := s.RoundTrip(ctx, deadline, &protocol.Header{MessageType: protocol.TypeHeartbeat}, nil)
+	return err
+}
+
+// open queues c's frame, starts its clock and writes what is due.
+func (s *Session) open(ctx context.Context, deadline time.Time, h *protocol.Header, body *Buffer, c *call) *protocol.Error {
+	size := frameSize(h, body)
+	s.mu.Lock()
+	if err := s.openable(h, size); err != nil {
+		s.mu.Unlock()
+		body.Release()
+		return err
+	}
+	if !s.out.fits(size, s.maxQueued()) || len(s.out.waiters) > 0 {
+		if err := s.waitForRoom(ctx, deadline, h, size); err != nil { // locks again on success
+			body.Release()
+			return err
+		}
+	}
+	h.Timeout = 0
+	if !deadline.IsZero() {
+		h.Timeout = time.Until(deadline)
+		if h.Timeout <= 0 {
+			s.mu.Unlock()
+			body.Release()
+			return tooLate().WithOutcome(protocol.NotSent)
+		}
+	}
+	s.enter(h, body, c)
+	if h.Timeout > 0 {
+		c.startClock(h.Timeout)
+	}
+	s.unlockAndFlush(len(s.pending) > 1)
+	return nil
+}
+
+// openable says why no call can be opened, with s.mu held.
+func (s *Session) openable(h *protocol.Header, size int) *protocol.Error {
+	switch {
+	case s.err != nil:
+		return s.lost(s.err, protocol.NotSent)
+	case s.peerGone:
+		return protocol.Draining(s.RemoteAddr().String() + " is going away").WithOutcome(protocol.NotSent)
+	case size > s.peerMax:
+		return protocol.Errorf(protocol.ResourceExhausted, "%s.%s: a request of %d bytes; %s takes %d",
+			h.ServiceName, h.MethodName, size, s.RemoteAddr(), s.peerMax).WithOutcome(protocol.NotSent)
+	}
+	return nil
+}
+
+// enter numbers the call and queues its frame, with s.mu held.
+func (s *Session) enter(h *protocol.Header, body *Buffer, c *call) {
+	s.seq++
+	h.Seq, c.seq = s.seq, s.seq
+	oneway := h.MessageType == protocol.TypeOneway
+	if !oneway {
+		if s.pending == nil {
+			s.pending = make(map[uint64]*call)
+		}
+		s.pending[c.seq] = c
+		if s.pausing {
+			s.endPause() // the peer may be waiting for us to read its answer
+		}
+	}
+	s.out.add(h, body, c, oneway)
+}
+
+// waitForRoom waits its turn in the outbox. It is called with s.mu held and
+// returns with it held on success.
+func (s *Session) waitForRoom(ctx context.Context, deadline time.Time, h *protocol.Header, size int) *protocol.Error {
+	w := &outWaiter{size: size, granted: make(chan struct{})}
+	s.out.waiters = append(s.out.waiters, w)
+	s.mu.Unlock()
+
+	var late <-chan time.Time
+	if !deadline.IsZero() {
+		t := time.NewTimer(time.Until(deadline))
+		defer t.Stop()
+		late = t.C
+	}
+	var err *protocol.Error
+	select {
+	case <-w.granted:
+	case <-ctx.Done():
+		err = contextError(ctx)
+	case <-late:
+		err = tooLate()
+	}
+	s.mu.Lock()
+	if s.err != nil {
+		err = s.lost(s.err, protocol.NotSent)
+	} else if !s.out.leave(w) && err != nil {
+		s.out.admit(s.maxQueued()) // what was promised to w is another's now
+	}
+	if err == nil {
+		err = s.openable(h, size)
+	}
+	if err != nil {
+		s.mu.Unlock()
+		return err.WithOutcome(protocol.NotSent)
+	}
+	return nil
+}
+
+// leave takes w out of the queue, or gives back what was promised to it; true
+// when it was still queued.
+func (o *outbox) leave(w *outWaiter) bool {
+	for i, other := range o.waiters {
+		if other == w {
+			o.waiters = append(o.waiters[:i], o.waiters[i+1:]...)
+			return true
+		}
+	}
+	o.granted -= w.size
+	return false
+}
+
+// startClock arms the call's deadline.
+func (c *call) startClock(left time.Duration) {
+	if c.timer == nil {
+		c.timer = time.AfterFunc(left, c.expire)
+	} else {
+		c.timer.Reset(left)
+	}
+}
+
+// expire ends the call at its deadline. The call is not reused while expire may
+// run: see free.
+func (c *call) expire() { c.s.abandon(c, tooLate()) }
+
+// abandon ends c with err, unless it has ended already: its frame is taken back
+// where it has not left yet, else the peer is told.
+func (s *Session) abandon(c *call, err *protocol.Error) {
+	s.mu.Lock()
+	oneway := s.pending[c.seq] != c
+	if oneway && !s.out.notifying(c) {
+		s.mu.Unlock()
+		return // answered, or lost with the session: whoever did that finishes c
+	}
+	outcome := protocol.MaybeRun
+	switch {
+	case s.out.takeBack(c):
+		outcome = protocol.NotSent
+	case oneway:
+		s.out.forget(c)
+	case !s.out.addReserve(&protocol.Header{Seq: c.seq, MessageType: protocol.TypeCancel}):
+		s.stats.DroppedHeartbeats.Add(1)
+	}
+	if !oneway {
+		delete(s.pending, c.seq)
+	}
+	c.err = err.WithOutcome(outcome)
+	s.afterCall()
+	s.unlockAndFlush(false)
+	c.finish()
+}
+
+// notifying reports whether the oneway c waits to be written.
+func (o *outbox) notifying(c *call) bool {
+	if o.current.large.tell && o.current.large.call == c {
+		return true
+	}
+	for _, f := range o.large {
+		if f.tell && f.call == c {
+			return true
+		}
+	}
+	for _, n := range o.notifies {
+		if n == c {
+			return true
+		}
+	}
+	for _, n := range o.current.notifies {
+		if n == c {
+			return true
+		}
+	}
+	return false
+}
+
+// forget has nobody told when the oneway c, which is being written, is written.
+func (o *outbox) forget(c *call) {
+	if o.current.large.call == c {
+		o.current.large.tell = false
+	}
+	for i, n := range o.current.notifies {
+		if n == c {
+			o.current.notifies = append(o.current.notifies[:i:i], o.current.notifies[i+1:]...)
+			return
+		}
+	}
+}
+
+func frameSize(h *protocol.Header, body *Buffer) int {
+	size := protocol.PrefixLen + len(h.ServiceName) + len(h.MethodName) + 64
+	if h.MetaData != nil {
+		size += protocol.MetaSize(h.MetaData) + 10*len(h.MetaData)
+	}
+	if body != nil {
+		size += len(body.B)
+	}
+	return size
+}
+
+func (s *Session) maxQueued() int { return orDefault(s.cfg.MaxQueued, DefaultMaxQueued) }
+
+func (s *Session) maxMessage() int {
+	return orDefault(s.cfg.MaxMessageSize, protocol.DefaultMaxMessageSize)
+}
+
+func tooLate() *protocol.Error {
+	return protocol.NewError(protocol.DeadlineExceeded, "the deadline passed")
+}
+
+func contextError(ctx context.Context) *protocol.Error {
+	cause := context.Cause(ctx)
+	code := protocol.CodeOf(ctx.Err())
+	text := fmt.Sprint(ctx.Err())
+	if cause != nil && cause != ctx.Err() {
+		text += ": " + cause.Error()
+	}
+	return protocol.NewError(code, text).WithCause(cause)
+}

@@ -1,0 +1,125 @@
+package transport
+
+import (
+	"errors"
+	"io"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+func stack() []byte { return debug.Stack() }
+
+// onHeartbeat answers below every wrapper.
+func (s *Session) onHeartbeat(h *protocol.Header) {
+	s.mu.Lock()
+	placed := s.out.addReserve(&protocol.Header{Seq: h.Seq, MessageType: protocol.TypeResponse})
+	s.mu.Unlock()
+	if !placed {
+		s.stats.DroppedHeartbeats.Add(1)
+	}
+}
+
+// onHello takes in what the peer says of itself, and tells the handler.
+func (s *Session) onHello(h *protocol.Header) {
+	s.mu.Lock()
+	if n, err := strconv.Atoi(h.MetaData[protocol.MetaMaxMessage]); err == nil && n > 0 {
+		s.peerMax = n
+	}
+	if list := h.MetaData[protocol.MetaCompress]; list != "" {
+		s.peerComp = strings.Split(list, ",")
+	}
+	s.mu.Unlock()
+	if s.cfg.Handler != nil {
+		hello := *h
+		s.cfg.Workers.Go(func() { s.cfg.Handler.Hello(s, &hello) })
+	}
+}
+
+// PeerMaxMessage returns the largest frame that the peer takes, in bytes of
+// header and body.
+func (s *Session) PeerMaxMessage() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.peerMax
+}
+
+// PeerAccepts reports whether the peer announced the compressor of that name.
+func (s *Session) PeerAccepts(compressor string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.peerComp, compressor)
+}
+
+// onGoAway notes that the peer takes nothing new. This side half-closes when
+// its calls are answered and its handlers have replied: see afterCall.
+func (s *Session) onGoAway(h *protocol.Header) {
+	s.mu.Lock()
+	s.peerGone = true
+	s.mu.Unlock()
+	if s.cfg.OnGoAway != nil {
+		s.cfg.OnGoAway(s, h.Error)
+	}
+}
+
+// GoAway tells the peer to open nothing new here. Requests that still arrive
+// are refused as Draining, oneways are served, and calls of this side go on.
+// The session ends when the peer has nothing left and closes its direction. It
+// does not wait; saying it again does nothing.
+func (s *Session) GoAway(reason string) {
+	s.mu.Lock()
+	if s.goneAway || s.err != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.goneAway = true
+	s.out.appendGoAway(reason)
+	s.unlockAndFlush(false)
+}
+
+// appendGoAway queues the one goaway of a session, outside every bound.
+func (o *outbox) appendGoAway(reason string) {
+	o.appendSmall(&protocol.Header{MessageType: protocol.TypeGoAway, Error: reason}, nil)
+}
+
+// afterCall half-closes when the peer is going away and nothing is left to say
+// to it, with s.mu held.
+func (s *Session) afterCall() {
+	o := &s.out
+	if s.peerGone && !o.closeWrite && !o.halfClosed && s.err == nil &&
+		len(s.pending) == 0 && len(s.tasks) == 0 && !o.pendingWork() {
+		o.closeWrite = true
+	}
+}
+
+// lingerTime and lingerBytes bound what is read and thrown away after a fault
+// of the peer, so that the goaway which names it is not lost to a reset.
+const (
+	lingerTime  = 200 * time.Millisecond
+	lingerBytes = 1 << 20
+)
+
+// farewell ends the session over a fault of the peer, telling it the reason
+// where it speaks the frame.
+func (s *Session) farewell(err error) {
+	if errors.Is(err, protocol.ErrBadMagic) {
+		s.fail(err)
+		return
+	}
+	s.mu.Lock()
+	if s.err != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.goneAway = true
+	s.out.appendGoAway(err.Error())
+	s.out.closeWrite = true
+	s.unlockAndFlush(false)
+	_ = s.conn.SetReadDeadline(time.Now().Add(lingerTime)) // an error is met by the read
+	_, _ = io.CopyN(io.Discard, s.conn, lingerBytes)
+	s.fail(err)
+}

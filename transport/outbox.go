@@ -1,0 +1,314 @@
+package transport
+
+import (
+	"slices"
+
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+const (
+	// largeBody is from where on a body is written from where it lies rather
+	// than copied beside its header: below, a copy costs less than a longer
+	// list of slices for the kernel.
+	largeBody = 16 << 10
+	// smallRoom is the size of the buffer in which small frames are gathered.
+	smallRoom = 64 << 10
+	// reserveSize is room beyond MaxQueued for what the reader itself sends:
+	// heartbeat answers, refusals and cancels.
+	reserveSize = 64 << 10
+	// allGiven tells outcome that every byte of the batch in progress must be
+	// taken as given to the socket.
+	allGiven = int(^uint(0) >> 1)
+)
+
+// outbox is what waits to be written on a session: small frames gathered in one
+// buffer, and large ones whose body is written from where it lies. A batch is
+// all the small frames and one large one, so a small frame waits for one large
+// frame at most. The session's mu guards it.
+type outbox struct {
+	small    *Buffer // lent while frames are in it
+	large    []largeFrame
+	epoch    uint64       // of the batch being gathered
+	dead     []span       // small frames that were taken back
+	notifies []*call      // oneways to be told when this batch is written
+	queued   int          // bytes, of the batch in progress too, reserve not counted
+	granted  int          // bytes promised to waiters that have not yet queued them
+	reserved int          // bytes of the reserve in use
+	waiters  []*outWaiter // callers without room, first come first served
+
+	busy       bool      // somebody holds the right to write
+	current    batch     // in progress; its rest, when a write stopped half-way
+	closeWrite bool      // half-close when everything is written
+	halfClosed bool      // that has been done
+	pieces     [3][]byte // of the batch in progress, as slices returns them
+}
+
+type span struct{ from, to int }
+
+type largeFrame struct {
+	head *Buffer
+	body *Buffer
+	call *call // nil for a reply
+	tell bool  // a oneway: tell call when written
+}
+
+// batch is what one write takes.
+type batch struct {
+	small    *Buffer
+	large    largeFrame
+	notifies []*call
+	size     int  // bytes in all
+	written  int  // bytes that the socket took
+	charged  int  // to be taken off queued
+	reserved int  // to be taken off reserved
+	shifted  bool // frames were taken back: positions are not exact
+}
+
+func (b *batch) empty() bool { return b.size == 0 }
+
+// outWaiter is a caller that waits for room in the outbox.
+type outWaiter struct {
+	size    int
+	granted chan struct{} // closed when size was charged for it, or the session ended
+}
+
+// fits reports whether size more bytes may be queued. An empty outbox takes
+// anything: MaxMessageSize has had its say.
+func (o *outbox) fits(size, limit int) bool {
+	held := o.queued + o.granted
+	return held == 0 || held+size <= limit
+}
+
+// appendSmall adds a frame to the small ones, and returns where it stands.
+func (o *outbox) appendSmall(h *protocol.Header, body []byte) span {
+	if o.small == nil {
+		o.small = NewBuffer(smallRoom)
+	}
+	from := len(o.small.B)
+	o.small.B = protocol.AppendFrame(o.small.B, h, body)
+	return span{from, len(o.small.B)}
+}
+
+// add queues a frame that its sender made room for, and takes body over. c is
+// nil for replies; tell says that c waits for the frame to be written.
+func (o *outbox) add(h *protocol.Header, body *Buffer, c *call, tell bool) {
+	if body != nil && len(body.B) >= largeBody {
+		head := NewBuffer(0)
+		head.B = protocol.AppendFrameHead(head.B, h, len(body.B))
+		o.queued += len(head.B) + len(body.B)
+		o.large = append(o.large, largeFrame{head: head, body: body, call: c, tell: tell})
+		if c != nil {
+			c.place = place{epoch: o.epoch, large: true}
+		}
+		return
+	}
+	var b []byte
+	if body != nil {
+		b = body.B
+	}
+	at := o.appendSmall(h, b)
+	o.queued += at.to - at.from
+	if c != nil {
+		c.place = place{epoch: o.epoch, span: at}
+		if tell {
+			o.notifies = append(o.notifies, c)
+		}
+	}
+	body.Release()
+}
+
+// addReserve queues a frame of the reader's own, false when the reserve is full.
+func (o *outbox) addReserve(h *protocol.Header) bool {
+	if o.reserved >= reserveSize {
+		return false
+	}
+	at := o.appendSmall(h, nil)
+	o.reserved += at.to - at.from
+	return true
+}
+
+// take starts a batch with what is queued.
+func (o *outbox) take() batch {
+	b := batch{notifies: o.notifies, charged: o.queued, reserved: o.reserved}
+	if o.small != nil {
+		b.shifted = o.compact()
+		b.small, o.small = o.small, nil
+		b.size = len(b.small.B)
+	}
+	if len(o.large) > 0 {
+		b.large = o.large[0]
+		o.large[0] = largeFrame{}
+		o.large = o.large[1:]
+		if len(o.large) == 0 {
+			o.large = nil
+		}
+		b.size += len(b.large.head.B) + len(b.large.body.B)
+		if b.large.call != nil {
+			b.large.call.place.taken = true
+		}
+	}
+	for _, f := range o.large { // these stay queued
+		b.charged -= len(f.head.B) + len(f.body.B)
+	}
+	o.notifies = nil
+	o.epoch++
+	return b
+}
+
+// compact removes the frames that were taken back, true when there were any.
+func (o *outbox) compact() bool {
+	if len(o.dead) == 0 {
+		return false
+	}
+	slices.SortFunc(o.dead, func(a, b span) int { return a.from - b.from })
+	kept, from := o.small.B[:0], 0
+	for _, d := range o.dead {
+		kept = append(kept, o.small.B[from:d.from]...)
+		from = d.to
+	}
+	o.small.B = append(kept, o.small.B[from:]...)
+	o.dead = o.dead[:0]
+	return true
+}
+
+// slices returns what is left of the batch in progress as the kernel wants it.
+func (o *outbox) slices() [][]byte {
+	b, dst := &o.current, o.pieces[:0]
+	skip := b.written
+	add := func(p []byte) {
+		if skip >= len(p) {
+			skip -= len(p)
+			return
+		}
+		dst = append(dst, p[skip:])
+		skip = 0
+	}
+	if b.small != nil {
+		add(b.small.B)
+	}
+	if b.large.head != nil {
+		add(b.large.head.B)
+		add(b.large.body.B)
+	}
+	return dst
+}
+
+// release returns the batch's buffers.
+func (b *batch) release() {
+	b.small.Release()
+	b.large.head.Release()
+	b.large.body.Release()
+	b.small, b.large.head, b.large.body = nil, nil, nil
+}
+
+// settle takes a finished batch off the books, lets waiters in, and returns the
+// oneways that are now on the wire.
+func (o *outbox) settle(b *batch, limit int) (told []*call) {
+	o.queued -= b.charged
+	o.reserved -= b.reserved
+	told = b.notifies
+	if b.large.tell {
+		told = append(told, b.large.call)
+	}
+	b.release()
+	o.current = batch{}
+	o.admit(limit)
+	return told
+}
+
+// admit charges room for the callers that waited longest.
+func (o *outbox) admit(limit int) {
+	for len(o.waiters) > 0 && o.fits(o.waiters[0].size, limit) {
+		w := o.waiters[0]
+		o.waiters[0] = nil
+		o.waiters = o.waiters[1:]
+		o.granted += w.size
+		close(w.granted)
+	}
+	if len(o.waiters) == 0 {
+		o.waiters = nil
+	}
+}
+
+// pendingWork reports whether a write is due.
+func (o *outbox) pendingWork() bool {
+	return (o.small != nil && len(o.small.B) > 0) || len(o.large) > 0 || !o.current.empty() || o.closeWrite
+}
+
+// place is where a call's frame stands.
+type place struct {
+	span  span
+	epoch uint64
+	large bool
+	taken bool // large only: it is in a batch
+}
+
+// outcome tells what is known of c's request when unsent bytes of the batch in
+// progress were taken by the socket.
+func (o *outbox) outcome(c *call, unsent int) protocol.Outcome {
+	p := &c.place
+	switch {
+	case c.seq == 0 || (p.large && !p.taken) || (!p.large && p.epoch >= o.epoch):
+		return protocol.NotSent
+	case p.large:
+		inProgress := o.current.large.call == c
+		small := 0
+		if o.current.small != nil {
+			small = len(o.current.small.B)
+		}
+		if inProgress && unsent <= small {
+			return protocol.NotSent
+		}
+	case p.epoch == o.epoch-1 && !o.current.shifted && p.span.from >= unsent:
+		return protocol.NotSent
+	}
+	return protocol.MaybeRun
+}
+
+// takeBack removes c's frame if it has not left yet, true when it could.
+func (o *outbox) takeBack(c *call) bool {
+	p := &c.place
+	if p.large {
+		if p.taken {
+			return false
+		}
+		i := slices.IndexFunc(o.large, func(f largeFrame) bool { return f.call == c })
+		f := o.large[i]
+		o.queued -= len(f.head.B) + len(f.body.B)
+		f.head.Release()
+		f.body.Release()
+		o.large = slices.Delete(o.large, i, i+1)
+		return true
+	}
+	if p.epoch != o.epoch {
+		return false
+	}
+	o.dead = append(o.dead, p.span)
+	o.notifies = slices.DeleteFunc(o.notifies, func(n *call) bool { return n == c })
+	return true
+}
+
+// failNotifies gives the oneways that were not yet written their error.
+func (o *outbox) failNotifies(s *Session, err error, unsent int) []*call {
+	ended := append(o.notifies, o.current.notifies...)
+	if o.current.large.tell {
+		ended = append(ended, o.current.large.call)
+	}
+	for _, f := range o.large {
+		if f.tell {
+			ended = append(ended, f.call)
+		}
+	}
+	for _, c := range ended {
+		c.err = s.lost(err, o.outcome(c, unsent))
+	}
+	o.notifies, o.current.notifies, o.current.large.tell = nil, nil, false
+	return ended
+}
+
+func (o *outbox) failWaiters() {
+	for _, w := range o.waiters {
+		close(w.granted)
+	}
+	o.waiters = nil
+}

@@ -1,0 +1,441 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+const (
+	// readRoom is what one read may bring: a thousand small frames.
+	readRoom = 64 << 10
+	// idleRoom is what a connection holds while it waits, when it cannot tell
+	// that there is something to read before it is given room.
+	idleRoom = 2 << 10
+	// aheadRoom is read behind the rest of a large body, for the next header:
+	// enough for many small frames, little to copy when it is a body again.
+	aheadRoom = 4 << 10
+	// directBody is from what rest on a body is read to where it belongs.
+	directBody = 8 << 10
+	// firstBodyRoom is what a large body gets before its bytes are there; room
+	// grows with what arrives. A peer that has sent a large body whole before
+	// gets that much at once, up to provenRoom.
+	firstBodyRoom = 16 << 10
+	provenRoom    = 64<<10 + classSlack
+)
+
+// inbound is the state of the read loop. Only the reader touches it.
+type inbound struct {
+	buf     *Buffer // lent while it holds bytes or a read is under way
+	r, w    int     // buf.B[r:w] are unread bytes
+	carry   []byte  // what is left of buf while the session waits, of its own size
+	roomFn  func() [][]byte
+	noneFn  func()
+	pieces  [2][]byte
+	small   bool // reads have been short: wait with idleRoom
+	arrived time.Time
+	aged    time.Duration // pause to be taken off what is read next
+
+	begun  bool // the first frame has come
+	head   protocol.Header
+	body   *Buffer // being filled
+	left   int     // bytes that body lacks
+	skip   int     // bytes of a body that nobody wants
+	held   int     // bytes of room taken for body while it grows
+	proven int     // the largest body that came whole, up to provenRoom
+	frames uint64  // completed
+	fault  error   // found while handing over a batch: ends the session
+
+	batch *readBatch // lent while something is in it
+	short shortage
+}
+
+// readBatch is what the frames of one read brought.
+type readBatch struct {
+	tasks []inTask
+	ready []*call
+}
+
+type inTask struct {
+	seq  uint64
+	task Task
+	size int
+}
+
+var readBatches = sync.Pool{New: func() any { return new(readBatch) }}
+
+func (in *inbound) lendBatch() *readBatch {
+	if in.batch == nil {
+		in.batch = readBatches.Get().(*readBatch)
+	}
+	return in.batch
+}
+
+// readLoop is the reader: it decodes every frame that one read brought before
+// it blocks again.
+func (s *Session) readLoop() {
+	defer s.wg.Done()
+	s.in.roomFn, s.in.noneFn = s.readRoomFor, s.readNothing
+	err := s.readFrames()
+	s.in.release(s)
+	s.endReading(err)
+	if s.cfg.OnEnd != nil {
+		s.cfg.OnEnd(s, s.Cause())
+	}
+}
+
+func (s *Session) readFrames() error {
+	for {
+		for {
+			again, err := s.step()
+			if err != nil {
+				s.deliver()
+				return err
+			}
+			if !again {
+				break
+			}
+		}
+		s.deliver()
+		if s.in.fault != nil {
+			return s.in.fault
+		}
+		if err := s.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+// endReading ends the session for the reason that reading ended.
+func (s *Session) endReading(err error) {
+	s.mu.Lock()
+	drained := s.goneAway || s.peerGone
+	s.mu.Unlock()
+	switch {
+	case errors.Is(err, io.EOF) && drained:
+		s.fail(errDrained)
+	case isPeerFault(err):
+		s.farewell(err)
+	case errors.Is(err, io.EOF):
+		s.fail(io.EOF)
+	default:
+		s.fail(err)
+	}
+}
+
+func isPeerFault(err error) bool {
+	return errors.Is(err, protocol.ErrMalformed) || errors.Is(err, protocol.ErrVersion) ||
+		errors.Is(err, protocol.ErrBadMagic) || errors.Is(err, errOversized)
+}
+
+// fill waits for bytes.
+func (s *Session) fill() error {
+	in := &s.in
+	in.stow()
+	s.frame.watch(s, in)
+	n, err := s.sock.read(in.roomFn, in.noneFn)
+	if n > 0 {
+		in.arrived = time.Now()
+		s.heard.Store(in.arrived.UnixNano())
+		in.arrived = in.arrived.Add(-in.aged)
+		in.aged = 0
+		in.took(n)
+	}
+	return err
+}
+
+// stow gives the read buffer back before the reader waits, keeping a partial
+// frame in a buffer of its own size.
+func (in *inbound) stow() {
+	if in.buf == nil {
+		return
+	}
+	in.carry = nil
+	if in.r < in.w {
+		in.carry = append([]byte(nil), in.buf.B[in.r:in.w]...)
+	}
+	in.buf.Release()
+	in.buf, in.r, in.w = nil, 0, 0
+}
+
+// readRoomFor returns the buffers for a read: the rest of a large body, if one
+// is being read, and the read buffer with what was carried over in front.
+func (s *Session) readRoomFor() [][]byte {
+	in := &s.in
+	size := readRoom
+	if in.small && !s.sock.lazy {
+		size = idleRoom
+	}
+	bufs := in.pieces[:0]
+	if in.direct() {
+		bufs = append(bufs, in.body.B[len(in.body.B):min(cap(in.body.B), len(in.body.B)+in.left)])
+		size = aheadRoom
+	}
+	in.buf = NewBuffer(max(size, len(in.carry)+classSlack)) // a whole header always fits
+	in.buf.B = append(in.buf.B, in.carry...)
+	in.w = len(in.carry)
+	return append(bufs, in.buf.B[in.w:cap(in.buf.B)])
+}
+
+// direct reports whether the next read goes to the body first.
+func (in *inbound) direct() bool {
+	return in.body != nil && in.left >= directBody && cap(in.body.B) > len(in.body.B)
+}
+
+// readNothing gives the buffer back: there was nothing to read after all.
+func (s *Session) readNothing() {
+	in := &s.in
+	in.buf.Release()
+	in.buf, in.r, in.w = nil, 0, 0
+}
+
+// took books the n bytes that a read brought.
+func (in *inbound) took(n int) {
+	in.small = n < idleRoom
+	if in.direct() {
+		direct := min(n, len(in.pieces[0]))
+		in.body.B = in.body.B[:len(in.body.B)+direct]
+		in.left -= direct
+		n -= direct
+	}
+	in.carry = nil
+	in.w += n
+	in.buf.B = in.buf.B[:in.w]
+}
+
+// step handles the next thing in the read buffer, false when it lacks bytes.
+func (s *Session) step() (again bool, err error) {
+	in := &s.in
+	switch {
+	case in.skip > 0:
+		n := min(in.skip, in.w-in.r)
+		in.r += n
+		in.skip -= n
+		return in.skip == 0, nil
+	case in.left > 0:
+		if !s.fillBody() {
+			s.refuse(&in.head, noRoom())
+			in.skip = in.left
+			in.dropBody(s)
+			return true, nil
+		}
+		return in.left == 0, nil
+	case in.body != nil:
+		return true, s.bodyDone()
+	}
+	return s.nextFrame()
+}
+
+// fillBody copies what the read buffer has of the body, and leaves room for
+// more; false when there is no room.
+func (s *Session) fillBody() bool {
+	in := &s.in
+	for in.left > 0 {
+		have := len(in.body.B)
+		if cap(in.body.B) == have && !in.growBody(s) {
+			return false
+		}
+		if in.r == in.w {
+			return true
+		}
+		n := min(in.left, in.w-in.r, cap(in.body.B)-have)
+		in.body.B = append(in.body.B, in.buf.B[in.r:in.r+n]...)
+		in.r += n
+		in.left -= n
+	}
+	return true
+}
+
+// growBody makes room for more of the body: four times what has arrived, and
+// never more than was declared. A reply needs no room of the Room.
+func (in *inbound) growBody(s *Session) bool {
+	have := len(in.body.B)
+	want := min(have+in.left, 4*have)
+	if in.head.MessageType != protocol.TypeResponse {
+		if !s.cfg.Room.takePartial(want - in.held) {
+			return false
+		}
+		in.held = want
+	}
+	in.body = in.body.grow(want)
+	return true
+}
+
+// dropBody lets go of the body being read.
+func (in *inbound) dropBody(s *Session) {
+	in.body.Release()
+	s.cfg.Room.givePartial(in.held)
+	in.body, in.left, in.held = nil, 0, 0
+}
+
+// nextFrame parses a prefix and a header and decides what becomes of the body.
+func (s *Session) nextFrame() (again bool, err error) {
+	in := &s.in
+	var data []byte
+	if in.buf != nil {
+		data = in.buf.B[in.r:in.w]
+	}
+	p, ok, err := protocol.ParsePrefix(data)
+	if err != nil || !ok || len(data) < protocol.PrefixLen+p.HeaderLen {
+		return false, err
+	}
+	if err := protocol.ParseHeader(data[protocol.PrefixLen:protocol.PrefixLen+p.HeaderLen], &in.head, s.cfg.Intern); err != nil {
+		return false, err
+	}
+	in.r += protocol.PrefixLen + p.HeaderLen
+	in.frames++
+	return true, s.dispatch(p)
+}
+
+// dispatch routes a frame by its header.
+func (s *Session) dispatch(p protocol.Prefix) error {
+	in := &s.in
+	h := &in.head
+	first := !in.begun
+	in.begun = true
+	size := p.HeaderLen + p.BodyLen
+	switch h.MessageType {
+	case protocol.TypeRequest, protocol.TypeOneway:
+		return s.onRequest(h, p.BodyLen, size)
+	case protocol.TypeResponse:
+		return s.onResponse(h, p.BodyLen, size)
+	case protocol.TypeHeartbeat:
+		s.onHeartbeat(h)
+	case protocol.TypeCancel:
+		s.onCancel(h)
+	case protocol.TypeGoAway:
+		s.onGoAway(h)
+	case protocol.TypeHello:
+		if !first {
+			return fmt.Errorf("%w: a hello that is not the first frame", protocol.ErrMalformed)
+		}
+		s.onHello(h)
+	default:
+		s.stats.UnknownType.Add(1)
+	}
+	return s.skipBody(p.BodyLen, size)
+}
+
+// errOversized ends a session whose peer sends more than four times what this
+// side takes: skipping so much serves nobody.
+var errOversized = errors.New("transport: a frame more than four times too large")
+
+// skipBody passes over a body that nobody wants.
+func (s *Session) skipBody(bodyLen, size int) error {
+	in := &s.in
+	in.skip = bodyLen
+	if size > 4*s.maxMessage() {
+		return fmt.Errorf("%w: %d bytes, at most %d are taken", errOversized, size, s.maxMessage())
+	}
+	return nil
+}
+
+// wantBody starts to take in a body of n bytes.
+func (s *Session) wantBody(n int) {
+	in := &s.in
+	first := n
+	in.held = 0
+	if n > firstBodyRoom {
+		first = firstBodyRoom
+		more := min(n, in.proven)
+		if more > first && (in.head.MessageType == protocol.TypeResponse || s.cfg.Room.takePartial(more)) {
+			first = more
+			if in.head.MessageType != protocol.TypeResponse {
+				in.held = more
+			}
+		}
+	}
+	in.body, in.left = NewBuffer(first), n
+}
+
+func (s *Session) bodyDone() error {
+	in := &s.in
+	body := in.body
+	in.body = nil
+	in.proven = max(in.proven, min(len(body.B), provenRoom))
+	s.cfg.Room.givePartial(in.held)
+	in.held = 0
+	if in.head.MessageType == protocol.TypeResponse {
+		s.completeCall(&in.head, body, nil)
+		return nil
+	}
+	return s.accept(&in.head, body)
+}
+
+// onResponse finds the call that a response answers.
+func (s *Session) onResponse(h *protocol.Header, bodyLen, size int) error {
+	s.mu.Lock()
+	waited := s.pending[h.Seq] != nil
+	s.answered = true
+	s.mu.Unlock()
+	switch {
+	case !waited:
+		s.stats.StrayResponses.Add(1)
+		return s.skipBody(bodyLen, size)
+	case size > s.maxMessage():
+		s.stats.OversizedReplies.Add(1)
+		err := protocol.Errorf(protocol.ResourceExhausted, "the reply has %d bytes; this side takes %d (MaxMessageSize)", size, s.maxMessage())
+		s.completeCall(h, nil, err.WithOutcome(protocol.Ran))
+		return s.skipBody(bodyLen, size)
+	case h.Flags&protocol.FlagsCritical != 0:
+		err := protocol.Errorf(protocol.Unimplemented, "the reply has critical flags %#x that this side does not know", uint32(h.Flags))
+		s.completeCall(h, nil, err.WithOutcome(protocol.Ran))
+		return s.skipBody(bodyLen, size)
+	}
+	s.wantBody(bodyLen)
+	return nil
+}
+
+// completeCall hands a response, or what is wrong with it, to its call.
+func (s *Session) completeCall(h *protocol.Header, body *Buffer, err *protocol.Error) {
+	s.mu.Lock()
+	c := s.pending[h.Seq]
+	if c == nil { // it gave up while the body came
+		s.mu.Unlock()
+		s.stats.StrayResponses.Add(1)
+		body.Release()
+		return
+	}
+	delete(s.pending, h.Seq)
+	c.reply = Reply{Header: *h, Body: body}
+	c.err = err
+	s.mu.Unlock()
+	b := s.in.lendBatch()
+	b.ready = append(b.ready, c)
+}
+
+// deliver hands over what the frames of one read brought: tasks to workers,
+// answers to callers, and what was queued for the peer to the socket.
+func (s *Session) deliver() {
+	b := s.in.batch
+	s.in.batch = nil
+	s.mu.Lock()
+	wake := false
+	if b != nil && len(b.tasks) > 0 {
+		wake = s.enqueue(b.tasks)
+	}
+	s.afterCall()
+	s.unlockAndFlush(false)
+	if b == nil {
+		return
+	}
+	if wake {
+		s.cfg.Workers.Go(s.work)
+	}
+	finishAll(b.ready)
+	clear(b.tasks)
+	clear(b.ready)
+	b.tasks, b.ready = b.tasks[:0], b.ready[:0]
+	readBatches.Put(b)
+}
+
+// release lets go of everything that was lent to the reader.
+func (in *inbound) release(s *Session) {
+	in.buf.Release()
+	in.dropBody(s)
+	in.buf, in.carry = nil, nil
+}

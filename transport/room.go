@@ -1,0 +1,149 @@
+package transport
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Room bounds what one side takes in at once over all its sessions: requests
+// whose handler has not ended, and the bytes of their bodies. A nil Room has no
+// bounds. All methods may run concurrently.
+type Room struct {
+	maxRequests, maxBytes int64
+
+	requests atomic.Int64
+	bytes    atomic.Int64
+	partial  atomic.Int64 // bytes held for bodies that are still arriving
+	asked    atomic.Bool  // waiters or empty is set: give looks at the lock only then
+
+	mu      sync.Mutex
+	waiters []chan<- struct{} // readers that pause; each is told once
+	empty   chan struct{}     // closed when requests reaches 0; nil when nobody asks
+}
+
+// NewRoom returns a Room for maxRequests requests and maxBytes bytes in flight;
+// a number of 0 or less is no bound.
+func NewRoom(maxRequests int, maxBytes int64) *Room {
+	return &Room{maxRequests: int64(maxRequests), maxBytes: maxBytes}
+}
+
+// InFlight returns the requests that are being served now.
+func (r *Room) InFlight() int {
+	if r == nil {
+		return 0
+	}
+	return int(r.requests.Load())
+}
+
+// Bytes returns the bytes of the bodies that are held for those requests.
+func (r *Room) Bytes() int64 {
+	if r == nil {
+		return 0
+	}
+	return r.bytes.Load()
+}
+
+// take takes room for requests and bytes, or nothing and returns false. One
+// body larger than the whole bound never fits.
+func (r *Room) take(requests, bytes int) bool {
+	if r == nil {
+		return true
+	}
+	if n := r.requests.Add(int64(requests)); r.maxRequests > 0 && n > r.maxRequests {
+		r.give(requests, 0)
+		return false
+	}
+	if n := r.bytes.Add(int64(bytes)); r.maxBytes > 0 && n > r.maxBytes && bytes > 0 {
+		r.give(requests, bytes)
+		return false
+	}
+	return true
+}
+
+// fits reports whether take would have succeeded just now.
+func (r *Room) fits(requests, bytes int) bool {
+	return r == nil ||
+		(r.maxRequests <= 0 || r.requests.Load()+int64(requests) <= r.maxRequests) &&
+			(r.maxBytes <= 0 || r.bytes.Load()+int64(bytes) <= r.maxBytes)
+}
+
+// ever reports whether bytes could be held if nothing else were.
+func (r *Room) ever(bytes int) bool {
+	return r == nil || r.maxBytes <= 0 || int64(bytes) <= r.maxBytes
+}
+
+func (r *Room) give(requests, bytes int) {
+	if r == nil {
+		return
+	}
+	left := r.requests.Add(-int64(requests))
+	r.bytes.Add(-int64(bytes))
+	if r.asked.Load() {
+		r.wake(left == 0)
+	}
+}
+
+func (r *Room) wake(empty bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.waiters {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+	r.waiters = r.waiters[:0]
+	if empty && r.empty != nil {
+		close(r.empty)
+		r.empty = nil
+	}
+	r.asked.Store(r.empty != nil)
+}
+
+// takePartial takes room for n bytes of a body that is still arriving. Those
+// have half of the bound beside the bound itself, so that slow senders cannot
+// take it from requests that are whole.
+func (r *Room) takePartial(n int) bool {
+	if r == nil || r.maxBytes <= 0 {
+		return true
+	}
+	if r.partial.Add(int64(n)) > r.maxBytes/2 {
+		r.partial.Add(int64(-n))
+		return false
+	}
+	return true
+}
+
+func (r *Room) givePartial(n int) {
+	if r != nil && r.maxBytes > 0 && n > 0 {
+		r.partial.Add(int64(-n))
+	}
+}
+
+// watch has c told at the next give.
+func (r *Room) watch(c chan<- struct{}) {
+	r.mu.Lock()
+	r.waiters = append(r.waiters, c)
+	r.asked.Store(true)
+	r.mu.Unlock()
+}
+
+// Empty returns a channel that is closed when no request is in flight.
+func (r *Room) Empty() <-chan struct{} {
+	closed := make(chan struct{})
+	if r == nil {
+		close(closed)
+		return closed
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked.Store(true) // before the look: a give that comes between takes the lock
+	if r.requests.Load() == 0 {
+		close(closed)
+		return closed
+	}
+	if r.empty == nil {
+		r.empty = make(chan struct{})
+	}
+	return r.empty
+}

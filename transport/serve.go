@@ -1,0 +1,301 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sinew-rpc/sinew/internal/log"
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+// running is a task with what it holds of the Room.
+type running struct {
+	task Task
+	size int
+}
+
+// taskQueue holds admitted tasks in the order of their arrival.
+type taskQueue struct {
+	tasks []Task
+	next  int
+}
+
+func (q *taskQueue) empty() bool { return q.next == len(q.tasks) }
+
+func (q *taskQueue) pop() Task {
+	t := q.tasks[q.next]
+	q.tasks[q.next] = nil
+	q.next++
+	if q.empty() {
+		q.tasks, q.next = q.tasks[:0], 0
+		if cap(q.tasks) > 64 {
+			q.tasks = nil
+		}
+	}
+	return t
+}
+
+// onRequest decides on a request or oneway by its header, before its body is
+// read.
+func (s *Session) onRequest(h *protocol.Header, bodyLen, size int) error {
+	if err := s.admit(h, bodyLen, size); err != nil {
+		s.refuse(h, err)
+		return s.skipBody(bodyLen, size)
+	}
+	s.wantBody(bodyLen)
+	return nil
+}
+
+func (s *Session) admit(h *protocol.Header, bodyLen, size int) error {
+	switch {
+	case size > s.maxMessage():
+		return protocol.Errorf(protocol.ResourceExhausted, "%s: a request of %d bytes; this side takes %d (MaxMessageSize)", Quote(h.ServiceName, h.MethodName), size, s.maxMessage())
+	case h.Flags&protocol.FlagsCritical != 0:
+		return protocol.Errorf(protocol.Unimplemented, "critical flags %#x are not known here", uint32(h.Flags))
+	case s.draining() && h.MessageType == protocol.TypeRequest:
+		return protocol.Draining("shutting down")
+	case s.cfg.Handler == nil:
+		return protocol.Errorf(protocol.Unimplemented, "%s: this side serves nothing", Quote(h.ServiceName, h.MethodName))
+	}
+	if err := s.askHandler(h, bodyLen); err != nil {
+		return err
+	}
+	if !s.waitRoom(bodyLen) {
+		return noRoom()
+	}
+	return nil
+}
+
+// Quote returns "Service.Method" quoted and cut for an error message: names
+// come from the peer.
+func Quote(service, method string) string {
+	return fmt.Sprintf("%.128q", service+"."+method)
+}
+
+func noRoom() *protocol.Error {
+	return &protocol.Error{Code: protocol.ResourceExhausted, Message: "too many requests or bytes in flight", Elsewhere: true}
+}
+
+// draining reports whether this side has said goaway.
+func (s *Session) draining() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.goneAway
+}
+
+// askHandler calls Admit, and takes a panic in it for a refusal of this call.
+func (s *Session) askHandler(h *protocol.Header, bodyLen int) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			log.Errorf("admission of %s panicked: %v\n%s", Quote(h.ServiceName, h.MethodName), p, stack())
+			err = protocol.Errorf(protocol.Internal, "admission panicked: %v", p)
+		}
+	}()
+	return s.cfg.Handler.Admit(context.Context(s), h, bodyLen)
+}
+
+// refuse answers a request that was not served. A oneway is only counted.
+func (s *Session) refuse(h *protocol.Header, err error) {
+	if h.MessageType == protocol.TypeOneway {
+		s.stats.RefusedOneways.Add(1)
+		return
+	}
+	s.stats.Refused.Add(1)
+	answer := protocol.Header{Seq: h.Seq, MessageType: protocol.TypeResponse, SerializeType: h.SerializeType}
+	protocol.ToResponse(&answer, err, true)
+	size := frameSize(&answer, nil) + min(len(answer.Error), protocol.MaxErrorLen)
+	s.mu.Lock()
+	if s.out.fits(size, s.maxQueued()) {
+		s.out.add(&answer, nil, nil, false)
+		s.mu.Unlock()
+		return
+	}
+	placed := s.out.addReserve(&answer)
+	s.mu.Unlock()
+	if !placed {
+		s.fail(fmt.Errorf("transport: %s does not read: no place for another refusal", s.RemoteAddr()))
+	}
+}
+
+// accept takes a request whose body has arrived.
+func (s *Session) accept(h *protocol.Header, body *Buffer) error {
+	size := len(body.B)
+	if !s.cfg.Room.take(1, size) && (!s.waitRoom(size) || !s.cfg.Room.take(1, size)) {
+		s.refuse(h, noRoom())
+		body.Release()
+		return nil
+	}
+	var deadline time.Time
+	if h.Timeout > 0 {
+		deadline = s.in.arrived.Add(h.Timeout)
+	}
+	t := s.cfg.Handler.Accept(s, h, body, deadline)
+	b := s.in.lendBatch()
+	b.tasks = append(b.tasks, inTask{h.Seq, t, size})
+	return nil
+}
+
+// enqueue makes tasks known and ready to run, with s.mu held. It returns true
+// when a worker must be woken: while the queue is not empty, at least one
+// worker is awake that will look at it. One worker serves a burst of quick
+// requests by itself, and one that blocks has woken another before.
+func (s *Session) enqueue(tasks []inTask) (wake bool) {
+	if s.err != nil {
+		s.discard(tasks)
+		return false
+	}
+	if s.tasks == nil {
+		s.tasks = make(map[uint64]running)
+	}
+	for _, t := range tasks {
+		if _, twice := s.tasks[t.seq]; twice {
+			s.in.fault = fmt.Errorf("%w: sequence number %d is in use already", protocol.ErrMalformed, t.seq)
+			s.cfg.Room.give(1, t.size)
+			continue
+		}
+		s.tasks[t.seq] = running{t.task, t.size}
+		s.queue.tasks = append(s.queue.tasks, t.task)
+	}
+	if s.queue.empty() || s.searchers > 0 {
+		return false
+	}
+	s.searchers++
+	return true
+}
+
+// discard gives back what tasks hold that will not run: the session has ended.
+func (s *Session) discard(tasks []inTask) {
+	for _, t := range tasks {
+		s.cfg.Room.give(1, t.size)
+	}
+}
+
+// workLoop is a worker's turn on this session: it runs queued tasks until there
+// are none. It is entered as a searcher.
+func (s *Session) workLoop() {
+	s.mu.Lock()
+	for !s.queue.empty() {
+		t := s.queue.pop()
+		s.searchers--
+		another := !s.queue.empty() && s.searchers == 0
+		if another {
+			s.searchers++
+		}
+		s.mu.Unlock()
+		if another {
+			s.cfg.Workers.Go(s.work)
+		}
+		t.Run()
+		s.mu.Lock()
+		s.searchers++
+	}
+	s.searchers--
+	s.mu.Unlock()
+}
+
+// Reply answers the request that h.Seq names and ends its task. It takes body
+// over. It waits for room in the session's queue for at most WriteTimeout. A
+// reply that is larger than what the peer takes is replaced by
+// ResourceExhausted. The error says why the reply did not go out; the session
+// has ended then.
+func (s *Session) Reply(h *protocol.Header, body *Buffer) error {
+	h.MessageType = protocol.TypeResponse
+	s.mu.Lock()
+	size := frameSize(h, body) + len(h.Error)
+	if size > s.peerMax {
+		*h = s.tooLarge(h, size)
+		body.Release()
+		body, size = nil, 0
+	}
+	if s.err == nil && !s.out.fits(size, s.maxQueued()) {
+		s.waitToReply(size)
+	}
+	s.endTask(h.Seq)
+	if s.err != nil {
+		err := s.err
+		s.mu.Unlock()
+		body.Release()
+		return err
+	}
+	s.out.add(h, body, nil, false)
+	s.afterCall()
+	s.unlockAndFlush(len(s.tasks) > 0)
+	return nil
+}
+
+func (s *Session) tooLarge(h *protocol.Header, size int) protocol.Header {
+	answer := protocol.Header{Seq: h.Seq, MessageType: protocol.TypeResponse, SerializeType: h.SerializeType}
+	protocol.ToResponse(&answer, protocol.Errorf(protocol.ResourceExhausted,
+		"the method ran, but its reply of %d bytes is more than the %d that the caller takes", size, s.peerMax), false)
+	return answer
+}
+
+// waitToReply waits for room in the outbox, with s.mu held before and after. It
+// ends the session when WriteTimeout passes without any.
+func (s *Session) waitToReply(size int) {
+	w := &outWaiter{size: size, granted: make(chan struct{})}
+	s.out.waiters = append(s.out.waiters, w)
+	s.mu.Unlock()
+	limit := orDefault(s.cfg.WriteTimeout, DefaultWriteTimeout)
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-w.granted:
+	case <-t.C:
+		s.fail(fmt.Errorf("transport: %s takes no replies: no room for one in %v", s.RemoteAddr(), limit))
+	}
+	s.mu.Lock()
+	if s.err == nil {
+		s.out.leave(w)
+	}
+}
+
+// Finish ends the task of a oneway.
+func (s *Session) Finish(seq uint64) {
+	s.mu.Lock()
+	s.endTask(seq)
+	s.afterCall()
+	s.unlockAndFlush(false)
+}
+
+// endTask forgets a task and gives its room back, with s.mu held.
+func (s *Session) endTask(seq uint64) {
+	r, ok := s.tasks[seq]
+	if !ok {
+		return
+	}
+	delete(s.tasks, seq)
+	s.cfg.Room.give(1, r.size)
+}
+
+// onCancel tells the task that its caller has gone.
+func (s *Session) onCancel(h *protocol.Header) {
+	s.mu.Lock()
+	r, ok := s.tasks[h.Seq]
+	s.mu.Unlock()
+	if !ok {
+		ok = s.cancelBatched(h.Seq)
+	}
+	if !ok {
+		s.stats.StrayCancels.Add(1)
+		return
+	}
+	if r.task != nil {
+		r.task.Cancel(context.Canceled)
+	}
+}
+
+// cancelBatched cancels a request that came with the same read.
+func (s *Session) cancelBatched(seq uint64) bool {
+	if s.in.batch == nil {
+		return false
+	}
+	for _, t := range s.in.batch.tasks {
+		if t.seq == seq {
+			t.task.Cancel(context.Canceled)
+			return true
+		}
+	}
+	return false
+}

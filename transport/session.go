@@ -1,0 +1,343 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+// Defaults of SessionConfig.
+const (
+	DefaultFrameTimeout = 10 * time.Second
+	DefaultWriteTimeout = 10 * time.Second
+	DefaultReadPause    = 20 * time.Millisecond
+	DefaultMaxQueued    = 1 << 20
+)
+
+// ErrSessionClosed is the cause of the errors of a session that was closed on
+// this side.
+var ErrSessionClosed = errors.New("transport: session closed")
+
+// errDrained is how a session ends that had nothing left to do after a goaway.
+var errDrained = errors.New("transport: session drained")
+
+// Handler is what a session asks about the requests that its peer sends.
+type Handler interface {
+	// Admit is asked on the reader when the header is there and the body is
+	// not. An error refuses the call: it is answered with NotRun and its body
+	// is skipped. ctx is the session's own; h and its MetaData are valid until
+	// Admit returns. It must not wait. A panic refuses that call as Internal.
+	Admit(ctx context.Context, h *protocol.Header, bodyLen int) error
+	// Accept makes the task of an admitted request or oneway, on the reader. h
+	// is valid until it returns, its MetaData and body are the task's. Deadline
+	// is zero when there is none. It must not wait.
+	Accept(s *Session, h *protocol.Header, body *Buffer, deadline time.Time) Task
+	// Hello is told on a worker what the peer's hello said.
+	Hello(s *Session, h *protocol.Header)
+}
+
+// Task is one request or oneway that is being served.
+type Task interface {
+	// Run serves it on a worker and ends with exactly one Session.Reply or
+	// Session.Finish.
+	Run()
+	// Cancel tells it that its caller has gone, or that the session has ended.
+	// It may come before, during and after Run, more than once, on any
+	// goroutine.
+	Cancel(cause error)
+	// Oneway reports whether nobody waits for its answer.
+	Oneway() bool
+}
+
+// SessionConfig is what the sessions of one client or server have in common. It
+// must not be changed once a session uses it.
+type SessionConfig struct {
+	// Handler serves the peer's requests; nil refuses them as Unimplemented.
+	Handler Handler
+	// Workers runs tasks. It must be set.
+	Workers *Workers
+	// Room bounds what is taken in; nil is no bound.
+	Room *Room
+	// Intern makes strings of names, see protocol.ParseHeader. May be nil.
+	Intern func([]byte) string
+	// MaxMessageSize bounds a frame's header and body, in bytes. The default is
+	// protocol.DefaultMaxMessageSize.
+	MaxMessageSize int
+	// MaxQueued bounds the bytes that wait to be written on one session. The
+	// default is DefaultMaxQueued.
+	MaxQueued int
+	// FrameTimeout is how long prefix and header of a frame may take to arrive
+	// once they have begun, and the span over which a body must bring 16 KiB/s.
+	// The default is DefaultFrameTimeout.
+	FrameTimeout time.Duration
+	// WriteTimeout ends a session whose socket takes nothing for so long. The
+	// default is DefaultWriteTimeout.
+	WriteTimeout time.Duration
+	// ReadPause is how long the reader may wait for room before it refuses. The
+	// default is DefaultReadPause; negative is not at all.
+	ReadPause time.Duration
+	// Hello is the metadata of the first frame that is sent; empty sends none.
+	Hello map[string]string
+	// OnGoAway is told on the reader that the peer is going away. May be nil.
+	OnGoAway func(s *Session, reason string)
+	// OnEnd is told once, on the reader's goroutine, when the session has
+	// ended and its socket is closed. May be nil.
+	OnEnd func(s *Session, err error)
+	// Stats counts what happens to frames over all sessions. May be nil.
+	Stats *Stats
+
+	calls sync.Pool // of *call: kept per config, since a call holds a channel
+}
+
+// Stats counts frames that led to nothing. Its fields may be read at any time.
+type Stats struct {
+	UnknownType       atomic.Uint64 // frames of a type that this side does not know
+	StrayResponses    atomic.Uint64 // responses nobody waited for
+	StrayCancels      atomic.Uint64 // cancels of calls that are not running
+	OversizedReplies  atomic.Uint64 // responses beyond MaxMessageSize
+	RefusedOneways    atomic.Uint64 // oneways that were not served
+	DroppedHeartbeats atomic.Uint64 // heartbeat answers and cancels without a place in the reserve
+	Refused           atomic.Uint64 // requests answered with NotRun by the session itself
+}
+
+var noStats Stats // counted into and never read, so that no counter needs a nil check
+
+func orDefault[T int | time.Duration](v, d T) T {
+	if v == 0 {
+		return d
+	}
+	return v
+}
+
+// Session is one connection, multiplexed and symmetric: both ends may call and
+// serve on it. It is a context.Context that ends with the connection.
+//
+// It starts one goroutine, the reader, and when a write cannot be finished by
+// the goroutine that began it, a writer that ends when nothing is queued. Both
+// end when the session does; Close waits for them. Handlers run on the
+// config's Workers. All methods may run concurrently.
+type Session struct {
+	cfg   *SessionConfig
+	stats *Stats
+	conn  net.Conn
+	sock  socket
+	work  func()         // workLoop as a func value, made once
+	wg    sync.WaitGroup // reader and writer
+	done  chan struct{}  // closed when the session ends
+	owner atomic.Pointer[any]
+	heard atomic.Int64 // when a byte last arrived, Unix nanoseconds
+
+	in    inbound // the reader's own
+	frame frameWatch
+
+	mu sync.Mutex
+	// Guarded by mu:
+	err       error // why the session ended; nil while it lives
+	seq       uint64
+	pending   map[uint64]*call
+	out       outbox
+	tasks     map[uint64]running // requests and oneways being served, by the peer's Seq
+	queue     taskQueue
+	searchers int  // workers awake that will look at queue; >= 1 while it is not empty
+	pausing   bool // the reader waits for room
+	goneAway  bool // we sent a goaway
+	peerGone  bool // the peer sent one
+	answered  bool // the peer has answered anything at all
+	unpause   chan struct{}
+	peerMax   int      // the largest frame the peer takes
+	peerComp  []string // compressors the peer accepts
+}
+
+// NewSession starts a session on conn, which it owns from now on. A TLS
+// handshake must be over. It fails when conn is connected to itself.
+func NewSession(conn net.Conn, cfg *SessionConfig) (*Session, error) {
+	if l, r := conn.LocalAddr(), conn.RemoteAddr(); isTCP(l) && l.String() == r.String() {
+		_ = conn.Close() // nothing was said on it
+		return nil, fmt.Errorf("transport: %s is connected to itself: nobody listens there", l)
+	}
+	s := &Session{cfg: cfg, conn: conn, done: make(chan struct{}), stats: cfg.Stats, peerMax: protocol.DefaultMaxMessageSize}
+	if s.stats == nil {
+		s.stats = &noStats
+	}
+	s.sock = newSocket(conn)
+	s.work = s.workLoop
+	s.heard.Store(time.Now().UnixNano())
+	if len(cfg.Hello) > 0 {
+		s.out.appendSmall(&protocol.Header{MessageType: protocol.TypeHello, MetaData: cfg.Hello}, nil)
+	}
+	s.wg.Add(1)
+	go s.readLoop()
+	if len(cfg.Hello) > 0 {
+		s.mu.Lock()
+		s.unlockAndFlush(false)
+	}
+	return s, nil
+}
+
+func isTCP(a net.Addr) bool {
+	_, ok := a.(*net.TCPAddr)
+	return ok
+}
+
+// LocalAddr returns the address of this end.
+func (s *Session) LocalAddr() net.Addr { return s.conn.LocalAddr() }
+
+// RemoteAddr returns the address of the peer.
+func (s *Session) RemoteAddr() net.Addr { return s.conn.RemoteAddr() }
+
+// Conn returns the connection, for its addresses and TLS state. It must not be
+// read, written or closed.
+func (s *Session) Conn() net.Conn { return s.conn }
+
+// SetOwner attaches a value of the session's user; Owner returns it.
+func (s *Session) SetOwner(v any) { s.owner.Store(&v) }
+
+// Owner returns what SetOwner attached, or nil.
+func (s *Session) Owner() any {
+	if v := s.owner.Load(); v != nil {
+		return *v
+	}
+	return nil
+}
+
+// Deadline, Done, Err and Value make a Session a context.Context that ends with
+// the connection.
+func (s *Session) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
+
+// Done returns a channel that is closed when the session ends.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// Err returns context.Canceled once the session has ended, nil before.
+func (s *Session) Err() error {
+	select {
+	case <-s.done:
+		return context.Canceled
+	default:
+		return nil
+	}
+}
+
+// sessionKey is the context key of the session itself.
+type sessionKey struct{}
+
+// Value returns the session itself under the key of FromContext.
+func (s *Session) Value(key any) any {
+	if _, ok := key.(sessionKey); ok {
+		return s
+	}
+	return nil
+}
+
+// FromContext returns the session on which the request of ctx arrived, or nil.
+func FromContext(ctx context.Context) *Session {
+	s, _ := ctx.Value(sessionKey{}).(*Session)
+	return s
+}
+
+// Cause returns why the session ended, nil while it lives.
+func (s *Session) Cause() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Usable reports whether calls may be opened: the session lives, and neither
+// side has said that it goes away.
+func (s *Session) Usable() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err == nil && !s.peerGone && !s.goneAway
+}
+
+// PeerLeft reports whether the peer said goaway, and whether it had answered
+// anything on this session before it did.
+func (s *Session) PeerLeft() (left, answered bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.peerGone, s.answered
+}
+
+// LastHeard returns when a byte last arrived from the peer.
+func (s *Session) LastHeard() time.Time { return time.Unix(0, s.heard.Load()) }
+
+// Load returns the calls of this side that wait for an answer and the peer's
+// requests that are being served.
+func (s *Session) Load() (calls, tasks int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.pending), len(s.tasks)
+}
+
+// Close ends the session now and waits until its goroutines have ended. Calls
+// that wait get an error with their outcome. It returns nil.
+func (s *Session) Close() error {
+	s.fail(ErrSessionClosed)
+	s.wg.Wait()
+	return nil
+}
+
+// fail ends the session with err; the first error wins.
+func (s *Session) fail(err error) {
+	s.mu.Lock()
+	s.failLocked(err, allGiven)
+}
+
+// failLocked ends the session and unlocks. unsent is how many bytes of the
+// batch in progress the socket took; frames beyond are NotSent.
+func (s *Session) failLocked(err error, unsent int) {
+	if s.err != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.err = err
+	s.frame.stop()
+	pending, tasks := s.pending, s.tasks
+	s.pending = nil
+	drained := errors.Is(err, errDrained)
+	ended := make([]*call, 0, len(pending))
+	for _, c := range pending {
+		c.err = s.lost(err, s.out.outcome(c, unsent))
+		ended = append(ended, c)
+	}
+	cancels := make([]Task, 0, len(tasks))
+	for _, r := range tasks {
+		if !drained || !r.task.Oneway() {
+			cancels = append(cancels, r.task)
+		}
+	}
+	ended = append(ended, s.out.failNotifies(s, err, unsent)...)
+	s.out.failWaiters()
+	close(s.done)
+	s.mu.Unlock()
+
+	_ = s.conn.Close() // what it could say is less than err
+	for _, c := range ended {
+		c.finish()
+	}
+	for _, t := range cancels {
+		t.Cancel(err)
+	}
+}
+
+// lost is the error of a call whose session ended before its answer.
+func (s *Session) lost(cause error, o protocol.Outcome) *protocol.Error {
+	text := "the connection to " + s.RemoteAddr().String() + " was lost"
+	switch {
+	case errors.Is(cause, errDrained):
+		e := protocol.Draining("the connection to " + s.RemoteAddr().String() + " has been drained")
+		return e.WithCause(cause).WithOutcome(o)
+	case errors.Is(cause, io.EOF):
+		text += ": closed by the peer"
+	default:
+		text += ": " + cause.Error()
+	}
+	e := &protocol.Error{Code: protocol.Unavailable, Message: text, Elsewhere: true}
+	return e.WithCause(cause).WithOutcome(o)
+}

@@ -1,0 +1,123 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// minBodyRate is the slowest body that is waited for, in bytes a second over
+// each FrameTimeout.
+const minBodyRate = 16 << 10
+
+// ErrStalled ends a session whose peer began a frame and does not go on.
+var ErrStalled = errors.New("transport: the peer stalled in the middle of a frame")
+
+type waitFor uint8
+
+const (
+	nothing waitFor = iota // between frames: silence is no fault
+	forHead
+	forBody
+	forEnd // the peer should close its direction
+)
+
+// frameWatch ends a session whose peer stalls. Its timer runs only while a
+// frame is incomplete. The session's mu guards it, but for seen.
+type frameWatch struct {
+	timer *time.Timer
+	what  waitFor
+	frame uint64    // number of the frame that is incomplete
+	since time.Time // it began, or the body's window did
+	left  int       // bytes that the body lacked when the reader last waited
+	mark  int       // ... when the window began
+
+	seen waitFor // the reader's copy of what, so that it need not lock to change nothing
+}
+
+// watch is called by the reader before it waits.
+func (f *frameWatch) watch(s *Session, in *inbound) {
+	what := nothing
+	switch {
+	case in.left > 0 || in.skip > 0:
+		what = forBody
+	case len(in.carry) > 0:
+		what = forHead
+	}
+	if what == nothing && f.seen == nothing {
+		return
+	}
+	f.seen = what
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.what == forEnd || s.err != nil {
+		return
+	}
+	left := in.left + in.skip
+	if what != f.what || in.frames != f.frame {
+		f.what, f.frame, f.since, f.mark = what, in.frames, in.arrived, left
+	}
+	f.left = left
+	if f.timer == nil && what != nothing {
+		f.arm(s, s.frameTimeout()-time.Since(f.since))
+	}
+}
+
+func (s *Session) frameTimeout() time.Duration {
+	return orDefault(s.cfg.FrameTimeout, DefaultFrameTimeout)
+}
+
+// arm sets the timer, with s.mu held.
+func (f *frameWatch) arm(s *Session, d time.Duration) {
+	if f.timer != nil {
+		f.timer.Reset(d)
+		return
+	}
+	f.timer = time.AfterFunc(d, func() { f.check(s) })
+}
+
+func (f *frameWatch) stop() {
+	if f.timer != nil {
+		f.timer.Stop()
+	}
+}
+
+// awaitEnd gives the peer FrameTimeout to close its direction, with s.mu held.
+func (f *frameWatch) awaitEnd(s *Session) {
+	f.what = forEnd
+	if s.err == nil {
+		f.arm(s, s.frameTimeout())
+	}
+}
+
+// check looks at what is waited for when the timer fires.
+func (f *frameWatch) check(s *Session) {
+	s.mu.Lock()
+	if s.err != nil {
+		s.mu.Unlock()
+		return
+	}
+	limit := s.frameTimeout()
+	if wait := limit - time.Since(f.since); wait > 0 && f.what != forEnd && f.what != nothing {
+		f.arm(s, wait)
+		s.mu.Unlock()
+		return
+	}
+	switch f.what {
+	case nothing:
+		f.timer = nil // an idle session holds none
+		s.mu.Unlock()
+	case forEnd:
+		s.failLocked(errDrained, allGiven)
+	case forHead:
+		s.failLocked(fmt.Errorf("%w: no whole header in %v", ErrStalled, limit), allGiven)
+	case forBody:
+		if got := f.mark - f.left; float64(got) < minBodyRate*limit.Seconds() {
+			s.failLocked(fmt.Errorf("%w: %d bytes of a body in %v", ErrStalled, got, limit), allGiven)
+			return
+		}
+		f.mark, f.since = f.left, time.Now()
+		f.arm(s, limit)
+		s.mu.Unlock()
+	}
+}
