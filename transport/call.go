@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -291,10 +292,10 @@ func frameSize(h *protocol.Header, body *Buffer) int {
 	return size
 }
 
-func (s *Session) maxQueued() int { return orDefault(s.cfg.MaxQueued, DefaultMaxQueued) }
+func (s *Session) maxQueued() int { return cmp.Or(s.cfg.MaxQueued, DefaultMaxQueued) }
 
 func (s *Session) maxMessage() int {
-	return orDefault(s.cfg.MaxMessageSize, protocol.DefaultMaxMessageSize)
+	return cmp.Or(s.cfg.MaxMessageSize, protocol.DefaultMaxMessageSize)
 }
 
 func tooLate() *protocol.Error {

@@ -1,6 +1,9 @@
 package transport
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // A reader that is short of room waits before it refuses, because room comes
 // back soon on a busy server. It must not wait long, since cancels and
@@ -88,7 +91,7 @@ func (s *Session) drainGiven() {
 // pause waits until there is room, at most for what the rules leave.
 func (s *Session) pause(n int) bool {
 	begun := time.Now()
-	limit := min(orDefault(s.cfg.ReadPause, DefaultReadPause), s.in.short.budget.left(begun))
+	limit := min(cmp.Or(s.cfg.ReadPause, DefaultReadPause), s.in.short.budget.left(begun))
 	if limit <= 0 {
 		return false
 	}

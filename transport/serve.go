@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -237,7 +238,7 @@ func (s *Session) waitToReply(size int) {
 	w := &outWaiter{size: size, granted: make(chan struct{})}
 	s.out.waiters = append(s.out.waiters, w)
 	s.mu.Unlock()
-	limit := orDefault(s.cfg.WriteTimeout, DefaultWriteTimeout)
+	limit := cmp.Or(s.cfg.WriteTimeout, DefaultWriteTimeout)
 	t := time.NewTimer(limit)
 	defer t.Stop()
 	select {

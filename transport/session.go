@@ -109,13 +109,6 @@ type Stats struct {
 
 var noStats Stats // counted into and never read, so that no counter needs a nil check
 
-func orDefault[T int | time.Duration](v, d T) T {
-	if v == 0 {
-		return d
-	}
-	return v
-}
-
 // Session is one connection, multiplexed and symmetric: both ends may call and
 // serve on it. It is a context.Context that ends with the connection.
 //

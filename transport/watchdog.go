@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -64,7 +65,7 @@ func (f *frameWatch) watch(s *Session, in *inbound) {
 }
 
 func (s *Session) frameTimeout() time.Duration {
-	return orDefault(s.cfg.FrameTimeout, DefaultFrameTimeout)
+	return cmp.Or(s.cfg.FrameTimeout, DefaultFrameTimeout)
 }
 
 // arm sets the timer, with s.mu held.

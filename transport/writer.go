@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -155,7 +156,7 @@ func (s *Session) wrote(n int, err error) (told []*call, ok bool) {
 
 // writeAll writes all of bufs, for as long as the socket makes progress.
 func (s *Session) writeAll(bufs [][]byte) (int, error) {
-	limit := orDefault(s.cfg.WriteTimeout, DefaultWriteTimeout)
+	limit := cmp.Or(s.cfg.WriteTimeout, DefaultWriteTimeout)
 	n, err := s.sock.write(bufs, limit)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = fmt.Errorf("the peer took nothing for %v: %w", limit, err)
@@ -196,7 +197,7 @@ func (s *Session) halfClose() {
 		s.fail(errDrained)
 		return
 	}
-	err := s.conn.SetWriteDeadline(time.Now().Add(orDefault(s.cfg.WriteTimeout, DefaultWriteTimeout)))
+	err := s.conn.SetWriteDeadline(time.Now().Add(cmp.Or(s.cfg.WriteTimeout, DefaultWriteTimeout)))
 	if err == nil {
 		err = half.CloseWrite()
 	}
