@@ -27,6 +27,7 @@ type Error struct {
 	RetryAfter time.Duration
 
 	outcome  Outcome
+	called   bool // it ended a call of this side: what it says of that peer is not said of this one
 	remote   bool
 	draining bool
 	cause    error
@@ -77,7 +78,7 @@ func (e *Error) WithCause(cause error) *Error {
 // an error that a handler returns is discarded.
 func (e *Error) WithOutcome(o Outcome) *Error {
 	c := *e
-	c.outcome = o
+	c.outcome, c.called = o, true
 	return &c
 }
 
@@ -115,8 +116,9 @@ func CodeOf(err error) Code {
 }
 
 // ToResponse writes err into h as the response to a request: the error's code,
-// text, flags and metadata. It sets or clears no outcome: notRun comes from the
-// server's own record of whether the method was entered.
+// text, flags and metadata. notRun comes from the server's own record of whether
+// the method was entered. The outcome, Elsewhere and draining of an error that
+// ended a call of this side are not passed on: they speak of another peer.
 func ToResponse(h *Header, err error, notRun bool) {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -132,8 +134,8 @@ func ToResponse(h *Header, err error, notRun bool) {
 	}
 	h.Flags &^= FlagNotRun | FlagElsewhere | FlagDraining
 	h.setFlag(FlagNotRun, notRun)
-	h.setFlag(FlagElsewhere, e.Elsewhere)
-	h.setFlag(FlagDraining, e.draining)
+	h.setFlag(FlagElsewhere, e.Elsewhere && !e.called)
+	h.setFlag(FlagDraining, e.draining && !e.called && notRun)
 	h.mergeMeta(e.MetaData)
 	if e.RetryAfter > 0 {
 		h.setMeta(MetaRetryAfter, formatMillis(e.RetryAfter))
@@ -155,6 +157,7 @@ func FromResponse(h *Header) error {
 		MetaData:  userMeta(h.MetaData),
 		Elsewhere: h.Flags&FlagElsewhere != 0,
 		outcome:   Ran,
+		called:    true,
 		remote:    true,
 		draining:  h.Flags&FlagDraining != 0,
 	}

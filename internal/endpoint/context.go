@@ -1,0 +1,232 @@
+package endpoint
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/transport"
+)
+
+// Context is the context of a call that this side makes, and of a request that
+// it serves: one allocation for everything that a call needs. Deadline and Err
+// are true by the clock, so a deadline that nobody waits for costs no timer; it
+// is armed at Done. It implements AfterFunc, so that package context derives
+// from it without starting a goroutine.
+type Context struct {
+	parent   context.Context
+	deadline time.Time          // zero: none
+	limit    time.Duration      // what made deadline, where it is not the parent's
+	session  *transport.Session // nil for a call that this side makes
+	incoming *protocol.Message  // nil for a call that this side makes
+	task     *task              // nil unless the request came on a session
+
+	mu sync.Mutex
+	// Guarded by mu:
+	err       error
+	done      chan struct{} // nil until asked for
+	timer     *time.Timer   // runs once done is there and a deadline is set
+	detach    func() bool   // ends the watch on parent
+	after     []*afterFunc
+	replyMeta map[string]string
+}
+
+type afterFunc struct{ f func() }
+
+var _ context.Context = (*Context)(nil)
+
+// Bound returns a context that ends with parent, or after timeout if that is
+// positive and earlier. Its End must be called.
+func Bound(parent context.Context, timeout time.Duration) *Context {
+	c := &Context{parent: parent}
+	c.deadline, _ = parent.Deadline()
+	if timeout > 0 {
+		if d := time.Now().Add(timeout); c.deadline.IsZero() || d.Before(c.deadline) {
+			c.deadline, c.limit = d, timeout
+		}
+	}
+	return c
+}
+
+// Deadline returns when the call ends.
+func (c *Context) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+
+// Done returns a channel that is closed when the call ends.
+func (c *Context) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done != nil {
+		return c.done
+	}
+	c.done = make(chan struct{})
+	if c.errLocked() != nil {
+		close(c.done)
+		return c.done
+	}
+	if !c.deadline.IsZero() {
+		c.timer = time.AfterFunc(time.Until(c.deadline), func() { c.Cancel(context.DeadlineExceeded) })
+	}
+	if c.incoming == nil && c.parent.Done() != nil {
+		parent := c.parent
+		c.detach = context.AfterFunc(parent, func() { c.Cancel(parent.Err()) })
+	}
+	return c.done
+}
+
+// Err returns why the context has ended, nil while it has not.
+func (c *Context) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.errLocked()
+}
+
+func (c *Context) errLocked() error {
+	if c.err != nil {
+		return c.err
+	}
+	if c.incoming == nil {
+		if err := c.parent.Err(); err != nil {
+			return err
+		}
+	}
+	if !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+type contextKey struct{}
+
+// Value returns what the parent holds; for a request also its metadata and its
+// session.
+func (c *Context) Value(key any) any {
+	switch key.(type) {
+	case contextKey:
+		if c.incoming != nil {
+			return c
+		}
+	case protocol.IncomingMetaKey:
+		if c.incoming != nil {
+			return c.incoming.MetaData
+		}
+	}
+	if c.session != nil {
+		if v := c.session.Value(key); v != nil {
+			return v
+		}
+	}
+	return c.parent.Value(key)
+}
+
+// Incoming returns the context of the request that ctx serves, nil outside one.
+func Incoming(ctx context.Context) *Context {
+	c, _ := ctx.Value(contextKey{}).(*Context)
+	return c
+}
+
+// Session returns the session on which the request came; nil where it came from
+// a gateway beside the server.
+func (c *Context) Session() *transport.Session { return c.session }
+
+// Message returns the request.
+func (c *Context) Message() *protocol.Message { return c.incoming }
+
+// Cancel ends the context with err, unless it has ended.
+func (c *Context) Cancel(err error) {
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.err = err
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	if c.done != nil {
+		close(c.done)
+	}
+	after, detach := c.after, c.detach
+	c.after, c.detach = nil, nil
+	c.mu.Unlock()
+	if detach != nil {
+		detach()
+	}
+	for _, a := range after {
+		go a.f()
+	}
+}
+
+// End releases what the context holds when its call is over. Contexts derived
+// from it end too.
+func (c *Context) End() { c.Cancel(context.Canceled) }
+
+// AfterFunc arranges for f to run on a goroutine of its own when the context
+// ends; stop takes that back, true if f had not been started. Package context
+// uses it.
+func (c *Context) AfterFunc(f func()) (stop func() bool) {
+	c.Done() // arms the clock
+	a := &afterFunc{f}
+	c.mu.Lock()
+	ended := c.err != nil || isClosed(c.done)
+	if !ended {
+		c.after = append(c.after, a)
+	}
+	c.mu.Unlock()
+	if ended {
+		go f()
+		return func() bool { return false }
+	}
+	return func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for i, other := range c.after {
+			if other == a {
+				c.after = append(c.after[:i], c.after[i+1:]...)
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func isClosed(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
+
+// SetReplyMeta adds to the metadata of the reply.
+func (c *Context) SetReplyMeta(k, v string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := make(map[string]string, len(c.replyMeta)+1)
+	for k, v := range c.replyMeta {
+		next[k] = v
+	}
+	next[k] = v
+	if err := protocol.CheckMeta(next); err != nil {
+		return protocol.Errorf(protocol.InvalidArgument, "reply metadata: %w", err)
+	}
+	c.replyMeta = next
+	return nil
+}
+
+func (c *Context) takeReplyMeta() map[string]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.replyMeta
+}
+
+// waitOn returns what a call made with ctx has to watch: a context whose Done
+// costs nothing more, and the deadline that counts.
+func waitOn(ctx context.Context) (context.Context, time.Time) {
+	if c, ok := ctx.(*Context); ok && c.incoming == nil {
+		return c.parent, c.deadline
+	}
+	deadline, _ := ctx.Deadline()
+	return ctx, deadline
+}

@@ -1,0 +1,284 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"time"
+
+	"github.com/sinew-rpc/sinew/internal/log"
+	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/transport"
+)
+
+// HandleFunc serves a request whose body is still encoded.
+type HandleFunc func(ctx context.Context, req, res *protocol.Message) error
+
+// Dispatcher serves the requests that arrive on sessions: it is their Handler.
+// It does not change once a session uses it.
+type Dispatcher struct {
+	// Methods is what is served.
+	Methods *Table
+	// Chain is the server's wrappers round Serve; nil is Serve alone.
+	Chain HandleFunc
+	// Admission is asked for each request after the framework's own checks,
+	// before the body is read. May be nil.
+	Admission func(ctx context.Context, h *protocol.Header, bodyLen int) error
+	// OnHello is told on a worker what the peer says of itself. May be nil.
+	OnHello func(s *transport.Session, h *protocol.Header)
+
+	MaxElements       int // see protocol.Unmarshal
+	MaxMessageSize    int // bytes, of an inflated request; 0 is the default of a frame
+	CompressThreshold int // bytes; replies below travel as they are
+
+	sizes sizeHint
+}
+
+var _ transport.Handler = (*Dispatcher)(nil)
+
+// Admit refuses what cannot be served, then asks Admission.
+func (d *Dispatcher) Admit(ctx context.Context, h *protocol.Header, bodyLen int) error {
+	if _, err := d.lookup(h); err != nil {
+		return err
+	}
+	if _, ok := protocol.SerializerOf(h.SerializeType); !ok {
+		return protocol.Errorf(protocol.Unimplemented, "serializer %d is not known here", h.SerializeType)
+	}
+	if h.CompressType != protocol.CompressTypeNone {
+		if _, ok := protocol.CompressorOf(h.CompressType); !ok {
+			return protocol.Errorf(protocol.Unimplemented, "compressor %d is not known here", h.CompressType)
+		}
+	}
+	if len(h.MetaData) > 0 && protocol.MetaSize(h.MetaData) > protocol.MaxMetaSize {
+		return protocol.Errorf(protocol.InvalidArgument, "metadata of %d bytes; at most %d are taken", protocol.MetaSize(h.MetaData), protocol.MaxMetaSize)
+	}
+	if d.Admission != nil {
+		return d.Admission(ctx, h, bodyLen)
+	}
+	return nil
+}
+
+func (d *Dispatcher) lookup(h *protocol.Header) (*Method, error) {
+	m, state := d.Methods.Lookup(h.ServiceName, h.MethodName)
+	switch state {
+	case UnknownService:
+		return nil, protocol.Errorf(protocol.Unimplemented, "unknown service %.128q", h.ServiceName)
+	case UnknownMethod:
+		return nil, protocol.Errorf(protocol.Unimplemented, "unknown method %s", transport.Quote(h.ServiceName, h.MethodName))
+	}
+	return m, nil
+}
+
+// Hello passes the peer's hello on.
+func (d *Dispatcher) Hello(s *transport.Session, h *protocol.Header) {
+	if d.OnHello != nil {
+		d.OnHello(s, h)
+	}
+}
+
+// task is one request being served: its context, its messages and what the
+// session has to know, in one allocation.
+type task struct {
+	Context
+	d       *Dispatcher
+	seq     uint64
+	req     protocol.Message
+	res     protocol.Message
+	body    *transport.Buffer // of req
+	reply   *transport.Buffer // of res, as Serve encoded it
+	entered bool              // the method was entered: only Serve says so
+}
+
+var _ transport.Task = (*task)(nil)
+
+// Accept makes the task of an admitted request.
+func (d *Dispatcher) Accept(s *transport.Session, h *protocol.Header, body *transport.Buffer, deadline time.Time) transport.Task {
+	t := &task{d: d, seq: h.Seq, body: body}
+	t.req = protocol.Message{Header: *h, Body: body.B}
+	t.Context.parent, t.Context.session = context.Background(), s
+	t.Context.deadline, t.Context.incoming = deadline, &t.req
+	t.Context.task = t
+	return t
+}
+
+// Oneway reports whether nobody waits for the answer.
+func (t *task) Oneway() bool { return t.req.MessageType == protocol.TypeOneway }
+
+// Cancel ends the request's context.
+func (t *task) Cancel(error) { t.Context.Cancel(context.Canceled) }
+
+// Run serves the request and answers it.
+func (t *task) Run() {
+	err := t.Context.Err()
+	if err == nil {
+		err = t.handle()
+	} else {
+		err = expired(err)
+	}
+	t.answer(err)
+	t.Context.End()
+	t.body.Release()
+}
+
+// expired is the answer to a request whose caller waits no more: it is dropped
+// before it runs.
+func expired(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return protocol.NewError(protocol.DeadlineExceeded, "the deadline passed before the method was entered")
+	}
+	return protocol.NewError(protocol.Canceled, "cancelled before the method was entered")
+}
+
+// handle runs the chain. A panic in it is this call's alone.
+func (t *task) handle() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			log.Errorf("sinew: %s panicked: %v\n%s", transport.Quote(t.req.ServiceName, t.req.MethodName), p, debug.Stack())
+			err = protocol.Errorf(protocol.Internal, "%s panicked; the server's log has the stack", transport.Quote(t.req.ServiceName, t.req.MethodName))
+		}
+	}()
+	t.res.Header = protocol.Header{Seq: t.seq, MessageType: protocol.TypeResponse, SerializeType: t.req.SerializeType}
+	if t.d.Chain != nil {
+		return t.d.Chain(&t.Context, &t.req, &t.res)
+	}
+	return t.d.Serve(&t.Context, &t.req, &t.res)
+}
+
+// Serve is the end of the chain: decode, method, encode.
+func (d *Dispatcher) Serve(ctx context.Context, req, res *protocol.Message) error {
+	m, err := d.lookup(&req.Header)
+	if err != nil {
+		return err
+	}
+	args := m.NewRequest()
+	if err := unmarshal(&req.Header, req.Body, args, d.MaxMessageSize, d.MaxElements); err != nil {
+		return decodeError(m, err)
+	}
+	var reply any
+	if m.NeedsReply() {
+		reply = m.NewReply()
+	}
+	t := taskOf(ctx)
+	if t != nil {
+		t.entered = true
+	}
+	reply, err = m.Call(ctx, args, reply)
+	if err != nil || req.MessageType == protocol.TypeOneway {
+		return err
+	}
+	body := d.sizes.lend()
+	if body.B, err = protocol.Marshal(res.SerializeType, body.B, reply); err != nil {
+		body.Release()
+		return protocol.Errorf(protocol.Internal, "%s: the reply cannot be encoded: %w", m.FullName(), err)
+	}
+	d.sizes.learn(len(body.B))
+	res.Body = body.B
+	if t != nil {
+		t.reply = body
+	}
+	return nil
+}
+
+// taskOf returns the task that ctx belongs to, nil where the request did not
+// come on a session.
+func taskOf(ctx context.Context) *task {
+	c, ok := ctx.(*Context)
+	if !ok {
+		if c = Incoming(ctx); c == nil {
+			return nil
+		}
+	}
+	return c.task
+}
+
+func decodeError(m *Method, err error) error {
+	code := protocol.InvalidArgument
+	switch {
+	case errors.Is(err, protocol.ErrInflatedTooLarge), errors.Is(err, protocol.ErrTooManyElements):
+		code = protocol.ResourceExhausted
+	case errors.Is(err, protocol.ErrUnknownSerializer), errors.Is(err, protocol.ErrUnknownCompressor):
+		code = protocol.Unimplemented
+	}
+	return protocol.Errorf(code, "%s: %w", m.FullName(), err)
+}
+
+// answer sends what the chain came to.
+func (t *task) answer(err error) {
+	if t.Oneway() {
+		if err != nil {
+			log.Warningf("sinew: oneway %s failed: %v", transport.Quote(t.req.ServiceName, t.req.MethodName), err)
+		}
+		t.reply.Release()
+		t.session.Finish(t.seq)
+		return
+	}
+	h := &t.res.Header
+	h.Seq = t.seq // whatever a wrapper made of it
+	body := t.reply
+	if err != nil {
+		body.Release()
+		body = nil
+		h.CompressType = protocol.CompressTypeNone
+		protocol.ToResponse(h, err, !t.entered)
+	} else {
+		h.StatusCode, h.Error, h.Flags = protocol.OK, "", 0
+		body = t.replyBody()
+	}
+	if meta := t.takeReplyMeta(); meta != nil {
+		h.MetaData = mergeMeta(h.MetaData, meta)
+	}
+	if err := t.session.Reply(h, body); err != nil && bool(log.V(1)) {
+		log.V(1).Infof("sinew: the answer to %s was lost: %v", transport.Quote(t.req.ServiceName, t.req.MethodName), err)
+	}
+}
+
+// replyBody returns the reply's body, as Serve encoded it or as a wrapper
+// replaced it, compressed where the caller can read that.
+func (t *task) replyBody() *transport.Buffer {
+	body := t.reply
+	if body == nil || len(t.res.Body) != len(body.B) || (len(body.B) > 0 && &t.res.Body[0] != &body.B[0]) {
+		replaced := transport.NewBuffer(len(t.res.Body))
+		replaced.B = append(replaced.B, t.res.Body...)
+		body.Release()
+		body = replaced
+	}
+	h := &t.res.Header
+	if h.CompressType != protocol.CompressTypeNone || len(body.B) < t.d.CompressThreshold {
+		return body
+	}
+	with := t.compressor()
+	if with == protocol.CompressTypeNone {
+		return body
+	}
+	small, err := compress(with, body)
+	if err != nil {
+		log.Errorf("sinew: %s: the reply goes uncompressed: %v", transport.Quote(t.req.ServiceName, t.req.MethodName), err)
+		return body
+	}
+	if small != body {
+		h.CompressType = with
+	}
+	return small
+}
+
+// compressor is the request's own, or one that the peer announced.
+func (t *task) compressor() protocol.CompressType {
+	if t.req.CompressType != protocol.CompressTypeNone {
+		return t.req.CompressType
+	}
+	return protocol.CompressTypeNone
+}
+
+func mergeMeta(a, b map[string]string) map[string]string {
+	if len(a) == 0 {
+		return b
+	}
+	merged := make(map[string]string, len(a)+len(b))
+	for k, v := range a {
+		merged[k] = v
+	}
+	for k, v := range b {
+		merged[k] = v
+	}
+	return merged
+}
