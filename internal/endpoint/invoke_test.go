@@ -17,7 +17,7 @@ type addReply struct{ Sum int }
 // The receivers of every kind that a user may register: each answers A+B and
 // what it itself holds, so that a receiver that arrives wrong gives a wrong sum.
 
-type valueRecv struct{ base, pad int }
+type valueRecv struct{ base, _ int }
 
 func (v valueRecv) Add(_ context.Context, req *addRequest, reply *addReply) error {
 	reply.Sum = v.base + req.A + req.B
@@ -100,27 +100,27 @@ type adder interface {
 
 type (
 	embedsValue struct {
-		pad string
+		_ string
 		valueRecv
 	}
 	embedsPointerRecv struct {
-		pad string
+		_ string
 		pointerRecv
 	}
 	embedsPointer struct {
-		pad string
+		_ string
 		*pointerRecv
 	}
 	embedsInterface struct {
-		pad string
+		_ string
 		adder
 	}
 	embedsGeneric struct {
-		pad string
+		_ string
 		genericRecv[int8]
 	}
 	embedsDeeply struct {
-		pad [3]int
+		_ [3]int
 		*embedsInterface
 	}
 )

@@ -1,0 +1,6 @@
+//go:build gc && !sinew_purego
+
+package endpoint
+
+// callAllocs is what Method.Call may allocate for a struct's method.
+const callAllocs = 0
