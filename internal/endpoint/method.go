@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+
+	"github.com/sinew-rpc/sinew/protocol"
 )
 
 // Method is one method that can be called from afar: a handler of a registered
@@ -47,7 +49,7 @@ func NewTyped[Req, Resp any](f func(context.Context, *Req) (*Resp, error)) *Meth
 			return nil, err
 		}
 		if resp == nil {
-			return nil, &NilReplyError{Method: m.FullName(), Reply: reflect.TypeFor[*Resp]().String()}
+			return nil, internalError(&NilReplyError{Method: m.FullName(), Reply: reflect.TypeFor[*Resp]().String()})
 		}
 		return resp, nil
 	}
@@ -89,10 +91,12 @@ func (m *Method) callable() bool { return m != nil && (m.typed != nil || m.invok
 // what Call returns; a typed func ignores reply, which may be nil. With an error
 // the returned reply is nil.
 //
-// Errors of the method come back as they are. *TypeError says that req or reply
-// is of another type, and the method was not entered; *NilReplyError says that
-// a typed func returned neither reply nor error. A panic of the method passes
-// through. Call itself allocates nothing (in the sinew_purego build it does).
+// Errors of the method come back as they are. Two are Call's own, each a
+// *protocol.Error of code Internal with the named cause: *TypeError says that req
+// or reply is of another type, and the method was not entered; *NilReplyError
+// says that a typed func returned neither reply nor error. A panic of the method
+// passes through. Call itself allocates nothing, except in the sinew_purego
+// build.
 func (m *Method) Call(ctx context.Context, req, reply any) (resp any, err error) {
 	if m.typed != nil {
 		return m.typed(ctx, m, req)
@@ -111,10 +115,14 @@ func (m *Method) typeError(req, reply any) error {
 	if m.req != nil && m.reply != nil {
 		e.Want = fmt.Sprintf("*%s, *%s", m.req, m.reply)
 	}
-	return e
+	return internalError(e)
 }
 
-// TypeError is returned by Method.Call for a request or reply of another type
+func internalError(cause error) error {
+	return protocol.NewError(protocol.Internal, cause.Error()).WithCause(cause)
+}
+
+// TypeError is the cause of what is returned by Method.Call for a request or reply of another type
 // than the method's. The method was not entered.
 type TypeError struct {
 	Method    string // "Service.Name"
@@ -126,7 +134,7 @@ func (e *TypeError) Error() string {
 	return fmt.Sprintf("sinew: %s called with (%s), it takes (%s): make them with NewRequest and NewReply", e.Method, e.Got, e.Want)
 }
 
-// NilReplyError is returned by Method.Call when a typed func returned a nil
+// NilReplyError is the cause of what is returned by Method.Call when a typed func returned a nil
 // reply and a nil error: a bug in that func, which did run.
 type NilReplyError struct {
 	Method string // "Service.Name"

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/sinew-rpc/sinew/protocol"
 )
 
 // Table holds the methods that one side of a session serves. The zero Table is
@@ -112,14 +114,23 @@ func (t *Table) Intern(b []byte) string {
 
 // Services lists what is registered, internal services included, sorted by name;
 // the list is the caller's.
-func (t *Table) Services() []ServiceInfo {
+func (t *Table) Services() []protocol.ServiceInfo {
 	state := t.state.Load()
 	if state == nil {
 		return nil
 	}
-	list := make([]ServiceInfo, 0, len(state.services))
+	list := make([]protocol.ServiceInfo, 0, len(state.services))
 	for _, name := range slices.Sorted(maps.Keys(state.services)) {
 		list = append(list, state.services[name].info(name))
 	}
 	return list
+}
+
+func (s *service) info(name string) protocol.ServiceInfo {
+	info := protocol.ServiceInfo{Name: name, Methods: make([]protocol.MethodInfo, 0, len(s.methods))}
+	for _, method := range slices.Sorted(maps.Keys(s.methods)) {
+		req, resp := s.methods[method].Types()
+		info.Methods = append(info.Methods, protocol.MethodInfo{Name: method, Request: req.String(), Response: resp.String()})
+	}
+	return info
 }

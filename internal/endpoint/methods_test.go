@@ -1,14 +1,14 @@
 package endpoint
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/sinew-rpc/sinew/protocol"
 )
 
 func TestLookup(t *testing.T) {
@@ -84,13 +84,13 @@ func TestServicesAreSorted(t *testing.T) {
 	if want := []string{"A", "B"}; !slices.Equal([]string{got[0].Name, got[1].Name}, want) {
 		t.Errorf("services %v, want %v", got, want)
 	}
-	if !slices.IsSortedFunc(got[1].Methods, func(a, b MethodInfo) int { return strings.Compare(a.Name, b.Name) }) {
+	if !slices.IsSortedFunc(got[1].Methods, func(a, b protocol.MethodInfo) int { return strings.Compare(a.Name, b.Name) }) {
 		t.Errorf("methods are not sorted: %v", got[1].Methods)
 	}
-	if want := (MethodInfo{"Add", "endpoint.addRequest", "endpoint.addReply"}); got[0].Methods[0] != want {
+	if want := (protocol.MethodInfo{Name: "Add", Request: "endpoint.addRequest", Response: "endpoint.addReply"}); got[0].Methods[0] != want {
 		t.Errorf("got %+v, want %+v", got[0].Methods[0], want)
 	}
-	if want := (MethodInfo{"Strings", "[]string", "map[string]int"}); !slices.Contains(got[1].Methods, want) {
+	if want := (protocol.MethodInfo{Name: "Strings", Request: "[]string", Response: "map[string]int"}); !slices.Contains(got[1].Methods, want) {
 		t.Errorf("%v lacks %+v", got[1].Methods, want)
 	}
 	got[0].Methods[0].Name = "changed"
@@ -134,67 +134,4 @@ func TestRegisteringWhileServing(t *testing.T) {
 	if got := len(table.Services()); got != services+1 {
 		t.Errorf("%d services in the end, want %d", got, services+1)
 	}
-}
-
-func TestTypedCall(t *testing.T) {
-	var table Table
-	refused := errors.New("refused")
-	source := NewTyped(func(_ context.Context, req *addRequest) (*addReply, error) {
-		switch req.A {
-		case 0:
-			return nil, nil
-		case 1:
-			return &addReply{}, refused
-		}
-		return &addReply{req.A + req.B}, nil
-	})
-	if err := table.Handle("a.S.Add", source); err != nil {
-		t.Fatal(err)
-	}
-	m, _ := table.Lookup("a.S", "Add")
-	t.Run("reply", func(t *testing.T) {
-		req := m.NewRequest().(*addRequest)
-		req.A, req.B = 20, 3
-		resp, err := m.Call(t.Context(), req, nil)
-		if err != nil || resp.(*addReply).Sum != 23 {
-			t.Errorf("got %v, %v, want 23", resp, err)
-		}
-	})
-	t.Run("error", func(t *testing.T) {
-		if resp, err := m.Call(t.Context(), &addRequest{A: 1}, nil); resp != nil || err != refused {
-			t.Errorf("got %v, %v, want no reply and the error itself", resp, err)
-		}
-	})
-	t.Run("neither", func(t *testing.T) {
-		var ne *NilReplyError
-		resp, err := m.Call(t.Context(), &addRequest{}, nil)
-		if resp != nil || !errors.As(err, &ne) || !strings.Contains(err.Error(), "a.S.Add returned a nil *endpoint.addReply and no error") {
-			t.Errorf("got %v, %v, want a *NilReplyError that names method and type", resp, err)
-		}
-	})
-	t.Run("other type", func(t *testing.T) {
-		var te *TypeError
-		if resp, err := m.Call(t.Context(), &addReply{}, nil); resp != nil || !errors.As(err, &te) {
-			t.Errorf("got %v, %v, want a *TypeError", resp, err)
-		}
-	})
-	t.Run("needs no reply", func(t *testing.T) {
-		if m.NeedsReply() || !mustRegister(t, valueRecv{}, "Add").NeedsReply() {
-			t.Error("a struct's method needs a reply to fill, a typed func does not")
-		}
-	})
-	t.Run("makes its types", func(t *testing.T) {
-		req, resp := m.Types()
-		if req != reflect.TypeFor[addRequest]() || resp != reflect.TypeFor[addReply]() {
-			t.Errorf("types %s, %s", req, resp)
-		}
-		if _, ok := m.NewReply().(*addReply); !ok {
-			t.Errorf("NewReply makes a %T", m.NewReply())
-		}
-	})
-	t.Run("source unchanged", func(t *testing.T) {
-		if source.Service != "" || source.Name != "" {
-			t.Errorf("registering named the Method that was passed: %s", source.FullName())
-		}
-	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -158,44 +157,6 @@ func fullNames(t *Table) (names []string) {
 	return names
 }
 
-func addTyped(_ context.Context, req *addRequest) (*addReply, error) {
-	return &addReply{req.A + req.B}, nil
-}
-
-func TestHandleRefuses(t *testing.T) {
-	tests := []struct {
-		name, full string
-		m          *Method
-		want       error
-	}{
-		{"no method", "S.M", nil, ErrNilHandler},
-		{"zero method", "S.M", &Method{}, ErrNilHandler},
-		{"nil func", "S.M", NewTyped[addRequest, addReply](nil), ErrNilHandler},
-		{"no dot", "M", NewTyped(addTyped), ErrBadName},
-		{"no service", ".M", NewTyped(addTyped), ErrBadName},
-		{"no name", "S.", NewTyped(addTyped), ErrBadName},
-		{"nothing", "", NewTyped(addTyped), ErrBadName},
-		{"service beyond the grammar", "a b.M", NewTyped(addTyped), ErrBadName},
-		{"method beyond the grammar", "S.a b", NewTyped(addTyped), ErrBadName},
-		{"method too long", "S." + strings.Repeat("m", 256), NewTyped(addTyped), ErrBadName},
-		{"framework's", "sinew.M", NewTyped(addTyped), ErrReserved},
-		{"below the framework's", "sinew.health.M", NewTyped(addTyped), ErrReserved},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			var table Table
-			err := table.Handle(tt.full, tt.m)
-			var re *RegisterError
-			if !errors.As(err, &re) || re.Name != tt.full || !errors.Is(err, tt.want) {
-				t.Fatalf("got %v, want a *RegisterError for %q", err, tt.want)
-			}
-			if got := table.Services(); len(got) != 0 {
-				t.Errorf("it registered %v all the same", got)
-			}
-		})
-	}
-}
-
 func TestInternalNamesAreTheFrameworksAlone(t *testing.T) {
 	var table Table
 	if err := table.RegisterInternal("sinew.health", valueRecv{}); err != nil {
@@ -249,50 +210,6 @@ func TestANameIsRegisteredOnce(t *testing.T) {
 				t.Errorf("registered %v after %v", after, before)
 			}
 		})
-	}
-}
-
-func TestCheckTypeIsAskedAboutEveryType(t *testing.T) {
-	var asked []reflect.Type
-	table := Table{CheckType: func(t reflect.Type) error {
-		asked = append(asked, t)
-		return nil
-	}}
-	if err := table.Register("S", valueRecv{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := table.Handle("S.Upper", NewTyped(func(context.Context, *string) (*[]byte, error) { return nil, nil })); err != nil {
-		t.Fatal(err)
-	}
-	want := []reflect.Type{
-		reflect.TypeFor[addRequest](), reflect.TypeFor[addReply](),
-		reflect.TypeFor[string](), reflect.TypeFor[[]byte](),
-	}
-	if !slices.Equal(asked, want) {
-		t.Errorf("asked about %v, want %v", asked, want)
-	}
-}
-
-func TestCheckTypeRefuses(t *testing.T) {
-	cause := errors.New("its tags differ")
-	table := Table{CheckType: func(t reflect.Type) error {
-		if t == reflect.TypeFor[addReply]() {
-			return cause
-		}
-		return nil
-	}}
-	register := map[string]error{
-		"receiver": table.Register("S", valueRecv{}),
-		"func":     table.Handle("S.M", NewTyped(addTyped)),
-	}
-	for name, err := range register {
-		var re *RegisterError
-		if !errors.As(err, &re) || !errors.Is(err, cause) || !strings.Contains(err.Error(), "endpoint.addReply") {
-			t.Errorf("%s: got %v, want a *RegisterError with the cause and the type", name, err)
-		}
-	}
-	if got := fullNames(&table); len(got) != 0 {
-		t.Errorf("it registered %v all the same", got)
 	}
 }
 
