@@ -85,6 +85,9 @@ func (o *outbox) appendSmall(h *protocol.Header, body []byte) span {
 		o.small = NewBuffer(smallRoom)
 	}
 	from := len(o.small.B)
+	if need := from + frameSize(h, nil) + len(h.Error) + len(body); need > cap(o.small.B) {
+		o.small = o.small.grow(need + need/2)
+	}
 	o.small.B = protocol.AppendFrame(o.small.B, h, body)
 	return span{from, len(o.small.B)}
 }
