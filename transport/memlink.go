@@ -18,8 +18,8 @@ const (
 // memLink is a connection of a MemNetwork, with both its ends.
 //
 // Nothing runs in the background. What is under way carries the time at which
-// it arrives; every operation first lets arrive what is due, and an operation
-// that must wait sets one timer to the next instant at which anything changes.
+// it arrives; every operation first lets arrive what is due. While an operation
+// waits, one timer is set to the next instant at which anything changes.
 // That timer's function is the only thing of a link that runs on a goroutine
 // other than its callers', and it waits for nothing but the mutex.
 type memLink struct {
@@ -277,8 +277,9 @@ func (l *memLink) setOwnFaults(f MemFaults) {
 
 func (l *memLink) setFaultsLocked(f MemFaults) {
 	l.advance() // what is due by now arrives even if a black hole opens
+	now := time.Now()
 	for side, path := range [...]MemPath{dialerSide: f.ToListener, listenerSide: f.ToDialer} {
-		l.pipes[side].setPath(path)
+		l.pipes[side].setPath(path, now)
 		l.pipes[side].seed[0] = f.Seed
 		l.cutWhereDue(side)
 	}
@@ -296,6 +297,10 @@ func (l *memLink) launch(from int, ev memEvent) {
 		ev.due = time.Now()
 	}
 	out.launch(ev)
+	// Whoever waits already did not know of this.
+	if due := out.lastDue; l.armed.IsZero() || due.Before(l.armed) {
+		l.arm(due)
+	}
 }
 
 func (l *memLink) sendFin(side int) {
@@ -393,13 +398,15 @@ func (l *memLink) wait(cond *sync.Cond, deadline time.Time) {
 		l.wakeAll() // the timer is due, and about to be moved away from them
 	}
 	if next, ok := l.nextChange(now); ok {
-		l.arm(next, next.Sub(now))
+		l.arm(next)
 	}
 	cond.Wait()
 }
 
-func (l *memLink) arm(at time.Time, d time.Duration) {
+// arm sets the timer to fire at an instant, at once if that is past.
+func (l *memLink) arm(at time.Time) {
 	l.armed = at
+	d := time.Until(at)
 	if l.timer == nil {
 		l.timer = time.AfterFunc(d, l.tick)
 		return

@@ -78,9 +78,8 @@ func (p *memPipe) take(b []byte) int {
 }
 
 // setPath changes the line. What a black hole held arrives when it is lifted.
-func (p *memPipe) setPath(path MemPath) {
-	if p.path.Blackhole && !path.Blackhole && len(p.flight) > 0 {
-		now := time.Now()
+func (p *memPipe) setPath(path MemPath, now time.Time) {
+	if p.path.Blackhole && !path.Blackhole {
 		for i := range p.flight {
 			if p.flight[i].due.Before(now) {
 				p.flight[i].due = now
