@@ -95,7 +95,7 @@ func (s *protobufScan) field() error {
 	switch kind {
 	case protowire.StartGroupType:
 		g := openMessage{end: s.in.end, group: number}
-		if f := s.lookup(number); f != nil {
+		if f := s.lookup(number); f != nil && f.Kind() == protoreflect.GroupKind {
 			g.descriptor = f.Message()
 		}
 		return s.enter(g)

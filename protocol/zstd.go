@@ -2,7 +2,7 @@ package protocol
 
 import (
 	"errors"
-	"io"
+	"math"
 	"slices"
 	"sync"
 
@@ -71,54 +71,70 @@ func (zstdCompressor) Append(dst, src []byte) ([]byte, error) {
 	return out, nil
 }
 
-// AppendInflated inflates one zstd frame or several. Room is made in steps of
-// four: what a frame says of its size only begins it.
+// AppendInflated inflates one zstd frame or several. It first makes the room that
+// the first frame declares, if its bytes could hold as much; where that does not
+// suffice, room is made in steps of four.
 func (zstdCompressor) AppendInflated(dst, src []byte, limit int) ([]byte, error) {
-	room, err := zstdFirstRoom(src, limit)
-	for err == nil {
-		out := slices.Grow(dst, room)
-		end := len(out) + room
-		var inflated []byte
-		inflated, err = zstdDecoder.DecodeAll(src, out[len(out):len(out):end])
-		if err == nil {
+	declared, err := zstdDeclared(src, limit)
+	if err != nil {
+		return dst, err
+	}
+	if declared >= 0 {
+		out := slices.Grow(dst, declared)
+		if inflated, err := inflateInto(out, src, declared); err == nil {
 			return out[:len(out)+len(inflated)], nil
 		}
-		if !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-			return dst, corruptCompression(err)
-		}
-		err = nil
-		if room >= limit {
-			return dst, inflatedTooLarge(limit)
-		}
-		room = min(4*room, limit)
 	}
-	return dst, err
+	ceiling := min(limit, zstdPlausible(src))
+	room := min(ceiling, max(declared, 4*len(src)))
+	for {
+		out := slices.Grow(dst, room+zstdBlock)
+		inflated, err := inflateInto(out, src, room+zstdBlock)
+		switch {
+		case err == nil && len(inflated) <= limit:
+			return out[:len(out)+len(inflated)], nil
+		case err != nil && len(inflated) <= room && !errors.Is(err, zstd.ErrDecoderSizeExceeded):
+			return dst, corruptCompression(err)
+		case room == limit:
+			return dst, inflatedTooLarge(limit)
+		case room == ceiling:
+			return dst, corruptCompression(zstd.ErrDecoderSizeExceeded)
+		}
+		room = min(4*room+1, ceiling)
+	}
 }
 
-// zstdFirstRoom is what the first frame declares, where its blocks could hold as
-// much, or else a guess.
-func zstdFirstRoom(src []byte, limit int) (int, error) {
-	const (
-		largestBlock  = 128 << 10 // what a block of smallestBlock bytes may hold
-		smallestBlock = 4
-		leastRoom     = 512
-	)
+// inflateInto inflates src behind the end of out, which has room for it, and
+// returns what it inflated, even on error. Where room ends, the codec does not
+// always say so, but no block is larger than zstdBlock: when more than that was
+// left, another error than that of size is meant.
+func inflateInto(out, src []byte, room int) ([]byte, error) {
+	return zstdDecoder.DecodeAll(src, out[len(out):len(out):len(out)+room])
+}
+
+// zstdBlock is the most that a block can hold, which takes it four bytes: three
+// of header and the one that it repeats.
+const zstdBlock = 128 << 10
+
+// zstdPlausible is more than src can inflate to.
+func zstdPlausible(src []byte) int {
+	return min(len(src)/4+1, math.MaxInt/zstdBlock) * zstdBlock
+}
+
+// zstdDeclared is the content size that the first frame declares, or -1 if it
+// declares none or one beyond what src could hold.
+func zstdDeclared(src []byte, limit int) (int, error) {
 	var h zstd.Header
 	if err := h.Decode(src); err != nil {
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			err = zstd.ErrMagicMismatch
-		}
 		return 0, corruptCompression(err)
 	}
-	guess := min(limit, 4*len(src)+leastRoom)
-	if !h.HasFCS {
-		return guess, nil
-	}
-	if h.FrameContentSize > uint64(limit) {
+	switch {
+	case !h.HasFCS:
+		return -1, nil
+	case h.FrameContentSize > uint64(limit):
 		return 0, inflatedTooLarge(limit)
-	}
-	if h.FrameContentSize > uint64(len(src)/smallestBlock+1)*largestBlock {
-		return guess, nil
+	case h.FrameContentSize > uint64(zstdPlausible(src)):
+		return -1, nil
 	}
 	return int(h.FrameContentSize), nil
 }
