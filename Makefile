@@ -1,0 +1,95 @@
+# What CI runs is `make test`; before a release, `make test-all`. Every step says
+# what it does, and steps whose folder is not there are passed over.
+
+GO          ?= go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME    ?= 1m
+TESTFLAGS   := -race -shuffle=on -count=1 -timeout=10m
+
+# The end-to-end tests have steps of their own.
+UNIT = $(shell $(GO) list ./... | grep -v '/e2e')
+
+.PHONY: all lint fmt vet staticcheck test test-all unit e2e e2e-all purego benchmark-builds fuzz fuzz-smoke bench cover help
+
+all: test
+
+help:
+	@echo "lint      gofmt, go vet, staticcheck"
+	@echo "test      lint, unit tests with the race detector, core end-to-end tests"
+	@echo "test-all  test, all end-to-end tests, fuzzing for some seconds per target"
+	@echo "fuzz      every fuzz target for FUZZTIME (now $(FUZZTIME))"
+	@echo "bench     the table against other frameworks, as Markdown"
+	@echo "cover     statement coverage of all packages by all unit tests"
+
+test: lint unit purego benchmark-builds e2e
+	@echo "== test: passed"
+
+test-all: lint unit purego benchmark-builds e2e-all fuzz-smoke
+	@echo "== test-all: passed"
+
+lint: fmt vet staticcheck
+
+fmt:
+	@echo "== gofmt"
+	@unformatted=$$(find . -name '*.go' -not -path '*/testdata/*' -not -path './.git/*' -exec gofmt -l {} +); \
+	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+
+vet:
+	@echo "== go vet"
+	@$(GO) vet ./...
+
+staticcheck:
+	@echo "== staticcheck"
+	@$(GO) run $(STATICCHECK) ./...
+
+unit:
+	@echo "== unit tests"
+	@$(GO) test $(TESTFLAGS) $(UNIT)
+
+# -short leaves the core: what needs no long outage and no large cluster.
+e2e:
+ifneq ($(wildcard e2e/*),)
+	@echo "== end-to-end tests, the core"
+	@$(GO) test $(TESTFLAGS) -short ./e2e/...
+endif
+
+e2e-all:
+ifneq ($(wildcard e2e/*),)
+	@echo "== end-to-end tests, all"
+	@$(GO) test $(TESTFLAGS) -timeout=60m -v ./e2e/...
+endif
+
+# The build that calls methods by reflection alone.
+purego:
+ifneq ($(wildcard internal/endpoint/*.go),)
+	@echo "== internal/endpoint with sinew_purego"
+	@$(GO) vet -tags sinew_purego ./internal/endpoint
+	@$(GO) test $(TESTFLAGS) -tags sinew_purego ./internal/endpoint
+endif
+
+benchmark-builds:
+ifneq ($(wildcard benchmark/*.go benchmark/*/*.go benchmark/*/*/*.go),)
+	@echo "== benchmark compiles"
+	@cd benchmark && $(GO) vet ./...
+endif
+
+# One target after the other: go test fuzzes one at a time.
+fuzz:
+	@grep -rlE '^func Fuzz' --include='*_test.go' --exclude-dir=benchmark . | sort | while read -r file; do \
+		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$$file"); do \
+			echo "== fuzz $$(dirname "$$file") $$target for $(FUZZTIME)"; \
+			$(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+		done; \
+	done
+
+fuzz-smoke:
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=5s
+
+bench:
+	@cd benchmark && $(GO) run ./cmd/bench -markdown
+
+cover:
+	@mkdir -p out
+	@$(GO) test -count=1 -coverpkg=./... -coverprofile=out/cover.out $(UNIT)
+	@$(GO) tool cover -func=out/cover.out | tail -n 1
+	@echo "by line: go tool cover -html=out/cover.out"
