@@ -12,16 +12,31 @@ import (
 // leakOnPurpose, in the environment of a child process, makes a test leak.
 const leakOnPurpose = "SINEW_TESTUTIL_LEAK"
 
-func TestMain(m *testing.M) { Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(leakOnPurpose) != "" {
+		leakWait = 100 * time.Millisecond
+	}
+	Main(m)
+}
 
-func leakyFunction(stop <-chan struct{}) { <-stop }
+// startLeaky returns when leakyFunction runs, which ends with stop.
+func startLeaky(stop <-chan struct{}) {
+	started := make(chan struct{})
+	go leakyFunction(started, stop)
+	<-started
+}
+
+func leakyFunction(started chan<- struct{}, stop <-chan struct{}) {
+	close(started)
+	<-stop
+}
 
 func TestLeakedFindsAGoroutineUntilItEnds(t *testing.T) {
 	if left := Leaked(time.Second); len(left) != 0 {
 		t.Fatalf("before anything was started: %q", left)
 	}
 	stop := make(chan struct{})
-	go leakyFunction(stop)
+	startLeaky(stop)
 	left := Leaked(0)
 	if len(left) != 1 || !strings.Contains(left[0], "leakyFunction") {
 		t.Errorf("while it runs: %q", left)
@@ -34,7 +49,7 @@ func TestLeakedFindsAGoroutineUntilItEnds(t *testing.T) {
 
 func TestMainFailsAPackageThatLeaks(t *testing.T) {
 	if os.Getenv(leakOnPurpose) != "" {
-		go leakyFunction(nil)
+		startLeaky(nil)
 		return
 	}
 	for _, c := range []struct{ name, env string }{{"leaks", "1"}, {"does not leak", ""}} {
