@@ -81,6 +81,19 @@ func TestFeedKeepsTheLastOfAKey(t *testing.T) {
 	}
 }
 
+func TestFeedCopiesWhatItIsGiven(t *testing.T) {
+	var f Feed
+	given := []Provider{full()}
+	f.Publish(given, fresh)
+	given[0].Tags["k"] = "spoilt"
+	given[0].Services[0].Methods[0].Name = "Spoilt"
+	given[0].Addr = "spoilt"
+	ps, _, err := f.Providers(t.Context())
+	if err != nil || !ps[0].Equal(full()) {
+		t.Errorf("Providers = %+v, %v, want what was published", ps, err)
+	}
+}
+
 func TestFeedAfterClose(t *testing.T) {
 	var f Feed
 	f.Publish(nil, fresh)

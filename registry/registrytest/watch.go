@@ -82,6 +82,7 @@ func testWatchQuiet(f *fixture) {
 	f.register(p)
 	w := f.watch()
 	last := f.nextUntil(w, 0, p)
+	f.register(p) // as a provider does that lost sight of the registry
 	ctx, cancel := context.WithTimeout(f.ctx, f.patience/20)
 	defer cancel()
 	for {
@@ -127,7 +128,8 @@ func testContext(f *fixture) {
 	f.nextUntil(w, 0, numbered(1), numbered(3))
 }
 
-// waiting starts Next and returns where its error will arrive.
+// waiting starts Next, gives it time to find nothing new and block, and returns
+// where its error will arrive.
 func (f *fixture) waiting(w registry.Watcher) <-chan error {
 	result := make(chan error, 1)
 	go func() {
@@ -138,6 +140,9 @@ func (f *fixture) waiting(w registry.Watcher) <-chan error {
 			}
 		}
 	}()
+	blocked, cancel := context.WithTimeout(f.ctx, 20*time.Millisecond)
+	defer cancel()
+	<-blocked.Done()
 	return result
 }
 
