@@ -65,12 +65,14 @@ type PlainNested struct {
 
 // GenPoint is an array on the wire.
 type GenPoint struct {
+	//lint:ignore U1000 the codec reads the tag of this field
 	_msgpack struct{} `msgpack:",as_array"`
 	X        int64
 	Y        int64
 }
 
 type PlainPoint struct {
+	//lint:ignore U1000 the codec reads the tag of this field
 	_msgpack struct{} `msgpack:",as_array"`
 	X        int64
 	Y        int64

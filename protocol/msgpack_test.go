@@ -175,6 +175,7 @@ func TestCheckTags(t *testing.T) {
 		Same        string `msg:"s" msgpack:"s,omitempty"`
 	}
 	type array struct {
+		//lint:ignore U1000 the codec reads the tag of this field
 		_msgpack    struct{} `msgpack:",as_array"`
 		msgpMethods `msg:"-" msgpack:"-"`
 	}

@@ -171,8 +171,7 @@ func TestBothSidesCallAndServe(t *testing.T) {
 
 func TestServerCallsBackWhileItServes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var e *ends
-		e = connect(t, &service{method: func(task *serviceTask) {
+		e := connect(t, &service{method: func(task *serviceTask) {
 			if task.h.MethodName == "Outer" {
 				if got, err := ask(task.s, "Inner", "hello", time.Second); err != nil || got != "hello" {
 					t.Errorf("call back: %q, %v", got, err)
