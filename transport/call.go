@@ -60,10 +60,13 @@ func (s *Session) free(c *call, timed bool) {
 // ResourceExhausted when the request or its response is too large.
 func (s *Session) RoundTrip(ctx context.Context, deadline time.Time, h *protocol.Header, body *Buffer) (Reply, error) {
 	c := s.newCall()
-	timed := !deadline.IsZero()
 	if err := s.open(ctx, deadline, h, body, c); err != nil {
 		s.free(c, false)
 		return Reply{}, err
+	}
+	timed := h.Timeout > 0
+	if timed {
+		c.startClock(h.Timeout)
 	}
 	select {
 	case <-c.done:
@@ -92,7 +95,7 @@ func (s *Session) Ping(ctx context.Context, deadline time.Time) error {
 	return err
 }
 
-// open queues c's frame, starts its clock and writes what is due.
+// open queues c's frame and writes what is due.
 func (s *Session) open(ctx context.Context, deadline time.Time, h *protocol.Header, body *Buffer, c *call) *protocol.Error {
 	size := frameSize(h, body)
 	s.mu.Lock()
@@ -117,9 +120,6 @@ func (s *Session) open(ctx context.Context, deadline time.Time, h *protocol.Head
 		}
 	}
 	s.enter(h, body, c)
-	if h.Timeout > 0 {
-		c.startClock(h.Timeout)
-	}
 	s.unlockAndFlush(len(s.pending) > 1)
 	return nil
 }
@@ -131,9 +131,9 @@ func (s *Session) openable(h *protocol.Header, size int) *protocol.Error {
 		return s.lost(s.err, protocol.NotSent)
 	case s.peerGone:
 		return protocol.Draining(s.RemoteAddr().String() + " is going away").WithOutcome(protocol.NotSent)
-	case size > s.peerMax:
+	case size-frameSlack > s.peerMax:
 		return protocol.Errorf(protocol.ResourceExhausted, "%s.%s: a request of %d bytes; %s takes %d",
-			h.ServiceName, h.MethodName, size, s.RemoteAddr(), s.peerMax).WithOutcome(protocol.NotSent)
+			h.ServiceName, h.MethodName, size-frameSlack, s.RemoteAddr(), s.peerMax).WithOutcome(protocol.NotSent)
 	}
 	return nil
 }
@@ -281,10 +281,15 @@ func (o *outbox) forget(c *call) {
 	}
 }
 
+// frameSlack is what frameSize adds for prefix, numbers and lengths.
+const frameSlack = protocol.PrefixLen + 64
+
+// frameSize is what a frame takes at most, but for its error text. Without
+// frameSlack it is what it takes at least.
 func frameSize(h *protocol.Header, body *Buffer) int {
-	size := protocol.PrefixLen + len(h.ServiceName) + len(h.MethodName) + 64
+	size := frameSlack + len(h.ServiceName) + len(h.MethodName)
 	if h.MetaData != nil {
-		size += protocol.MetaSize(h.MetaData) + 10*len(h.MetaData)
+		size += protocol.MetaSize(h.MetaData) + 6*len(h.MetaData)
 	}
 	if body != nil {
 		size += len(body.B)

@@ -204,8 +204,8 @@ func (s *Session) Reply(h *protocol.Header, body *Buffer) error {
 	h.MessageType = protocol.TypeResponse
 	s.mu.Lock()
 	size := frameSize(h, body) + len(h.Error)
-	if size > s.peerMax {
-		*h = s.tooLarge(h, size)
+	if size-frameSlack > s.peerMax {
+		*h = s.tooLarge(h, size-frameSlack)
 		body.Release()
 		body, size = nil, 0
 	}

@@ -30,6 +30,9 @@ type Dispatcher struct {
 	MaxElements       int // see protocol.Unmarshal
 	MaxMessageSize    int // bytes, of an inflated request; 0 is the default of a frame
 	CompressThreshold int // bytes; replies below travel as they are
+	// CompressType is used for replies to requests that came uncompressed from
+	// peers that announced it.
+	CompressType protocol.CompressType
 
 	sizes sizeHint
 }
@@ -265,6 +268,10 @@ func (t *task) replyBody() *transport.Buffer {
 func (t *task) compressor() protocol.CompressType {
 	if t.req.CompressType != protocol.CompressTypeNone {
 		return t.req.CompressType
+	}
+	own := t.d.CompressType
+	if own != protocol.CompressTypeNone && t.session.PeerAccepts(protocol.CompressorName(own)) {
+		return own
 	}
 	return protocol.CompressTypeNone
 }
