@@ -37,6 +37,12 @@ var Oneway any = oneway{}
 // The reply's metadata is stored in replyMeta unless that is nil. The error is
 // a *protocol.Error.
 func (c *Caller) Call(ctx context.Context, s *transport.Session, service, method string, req, resp any, replyMeta *map[string]string) error {
+	return c.CallWith(ctx, s, nil, service, method, req, resp, replyMeta)
+}
+
+// CallWith is Call with metadata of this call alone, keys of the framework
+// included. extra is not changed.
+func (c *Caller) CallWith(ctx context.Context, s *transport.Session, extra map[string]string, service, method string, req, resp any, replyMeta *map[string]string) error {
 	h := protocol.Header{
 		MessageType:   protocol.TypeRequest,
 		SerializeType: c.SerializeType,
@@ -46,7 +52,7 @@ func (c *Caller) Call(ctx context.Context, s *transport.Session, service, method
 	if resp == Oneway {
 		h.MessageType = protocol.TypeOneway
 	}
-	body, err := c.encode(ctx, &h, req)
+	body, err := c.encode(ctx, &h, extra, req)
 	if err != nil {
 		return err
 	}
@@ -69,12 +75,15 @@ func (c *Caller) Call(ctx context.Context, s *transport.Session, service, method
 }
 
 // encode makes the body and completes the header.
-func (c *Caller) encode(ctx context.Context, h *protocol.Header, req any) (*transport.Buffer, error) {
+func (c *Caller) encode(ctx context.Context, h *protocol.Header, extra map[string]string, req any) (*transport.Buffer, error) {
 	meta, err := protocol.SharedOutgoingMeta(ctx)
 	if err != nil {
 		return nil, err
 	}
 	h.MetaData = c.merge(meta)
+	if len(extra) > 0 {
+		h.MetaData = mergeMeta(h.MetaData, extra)
+	}
 	if m, ok := req.(*protocol.Message); ok {
 		return c.encodeMessage(h, m)
 	}
@@ -91,7 +100,7 @@ func (c *Caller) encode(ctx context.Context, h *protocol.Header, req any) (*tran
 func (c *Caller) encodeMessage(h *protocol.Header, m *protocol.Message) (*transport.Buffer, error) {
 	h.SerializeType, h.CompressType = m.SerializeType, m.CompressType
 	if len(m.MetaData) > 0 {
-		h.MetaData = c.merge(m.MetaData)
+		h.MetaData = mergeMeta(h.MetaData, m.MetaData)
 		if err := protocol.CheckMeta(h.MetaData); err != nil {
 			return nil, protocol.Errorf(protocol.InvalidArgument, "%s: %w", fullName(h), err).WithOutcome(protocol.NotSent)
 		}
@@ -147,14 +156,14 @@ func (c *Caller) explain(ctx context.Context, h *protocol.Header, err error) err
 	}
 	text := e.Message
 	if e.Code == protocol.DeadlineExceeded {
-		text = limitText(ctx)
+		text = LimitText(ctx)
 	}
 	explained := *e
 	explained.Message = fullName(h) + ": " + text
 	return &explained
 }
 
-func limitText(ctx context.Context) string {
+func LimitText(ctx context.Context) string {
 	if c, ok := ctx.(*Context); ok && c.limit > 0 {
 		return fmt.Sprintf("no answer within RequestTimeout (%v)", c.limit)
 	}
