@@ -91,7 +91,8 @@ func (s *Session) Notify(ctx context.Context, deadline time.Time, h *protocol.He
 
 // Ping sends a heartbeat and waits for its answer.
 func (s *Session) Ping(ctx context.Context, deadline time.Time) error {
-	_, err := s.RoundTrip(ctx, deadline, &protocol.Header{MessageType: protocol.TypeHeartbeat}, nil)
+	reply, err := s.RoundTrip(ctx, deadline, &protocol.Header{MessageType: protocol.TypeHeartbeat}, nil)
+	reply.Body.Release()
 	return err
 }
 
@@ -99,6 +100,14 @@ func (s *Session) Ping(ctx context.Context, deadline time.Time) error {
 func (s *Session) open(ctx context.Context, deadline time.Time, h *protocol.Header, body *Buffer, c *call) *protocol.Error {
 	size := frameSize(h, body)
 	s.mu.Lock()
+	if s.goneAway && h.MessageType != protocol.TypeHeartbeat {
+		s.mu.Unlock() // the caller's context is not asked with the lock held
+		if FromContext(ctx) != s {
+			body.Release()
+			return leaving().WithOutcome(protocol.NotSent)
+		}
+		s.mu.Lock()
+	}
 	if err := s.openable(h, size); err != nil {
 		s.mu.Unlock()
 		body.Release()
@@ -301,6 +310,13 @@ func (s *Session) maxQueued() int { return cmp.Or(s.cfg.MaxQueued, DefaultMaxQue
 
 func (s *Session) maxMessage() int {
 	return cmp.Or(s.cfg.MaxMessageSize, protocol.DefaultMaxMessageSize)
+}
+
+// leaving refuses what does not come from a handler of this session once this
+// side has said goaway: the peer closes when it has nothing left, and would
+// lose it.
+func leaving() *protocol.Error {
+	return &protocol.Error{Code: protocol.Unavailable, Message: "this side is leaving the connection", Elsewhere: true}
 }
 
 func tooLate() *protocol.Error {

@@ -81,9 +81,19 @@ func (s *Session) GoAway(reason string) {
 	s.unlockAndFlush(false)
 }
 
-// appendGoAway queues the one goaway of a session, outside every bound.
+// appendGoAway queues the one goaway of a session, outside every bound. It must
+// not overtake a large request that was queued before it: the peer would close
+// without having seen that.
 func (o *outbox) appendGoAway(reason string) {
-	o.appendSmall(&protocol.Header{MessageType: protocol.TypeGoAway, Error: reason}, nil)
+	h := &protocol.Header{MessageType: protocol.TypeGoAway, Error: reason}
+	if len(o.large) == 0 {
+		o.appendSmall(h, nil)
+		return
+	}
+	head := NewBuffer(0)
+	head.B = protocol.AppendFrame(head.B, h, nil)
+	o.queued += len(head.B)
+	o.large = append(o.large, largeFrame{head: head, body: NewBuffer(0)})
 }
 
 // afterCall half-closes when the peer is going away and nothing is left to say

@@ -276,6 +276,11 @@ func (s *Session) Close() error {
 	return nil
 }
 
+// Fail ends the session now, for the reason err, which Cause returns and the
+// errors of waiting calls name. It does not wait for the session's goroutines:
+// Close does. On a session that has ended it does nothing.
+func (s *Session) Fail(err error) { s.fail(err) }
+
 // fail ends the session with err; the first error wins.
 func (s *Session) fail(err error) {
 	s.mu.Lock()
