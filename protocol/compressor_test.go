@@ -109,7 +109,7 @@ func TestSizesAreNotBelieved(t *testing.T) {
 	}
 	for _, ct := range allCompressors {
 		t.Run(ct.String()+" bomb", func(t *testing.T) {
-			bomb, err := Compress(ct, nil, make([]byte, 32<<20))
+			bomb, err := Compress(ct, nil, make([]byte, 16<<20))
 			if err != nil {
 				t.Fatal(err)
 			}

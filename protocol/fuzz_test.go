@@ -116,9 +116,9 @@ func FuzzProtobufCheck(f *testing.F) {
 // and inflated again.
 func FuzzInflate(f *testing.F) {
 	for _, ct := range allCompressors {
-		for name, src := range payloads() {
-			if name == "random" {
-				continue
+		for _, src := range payloads() {
+			if len(src) > 1<<10 {
+				continue // what is interesting of a large input takes a minute to make small
 			}
 			packed, err := Compress(ct, nil, src)
 			if err != nil {
@@ -128,7 +128,7 @@ func FuzzInflate(f *testing.F) {
 		}
 	}
 	f.Add(uint8(CompressTypeZstd), zstdDeclaring(1<<30))
-	const limit = 256 << 10
+	const limit = 64 << 10
 	f.Fuzz(func(t *testing.T, n uint8, body []byte) {
 		ct := allCompressors[int(n)%len(allCompressors)]
 		got, err := Inflate(ct, []byte("before"), body, limit)

@@ -86,7 +86,7 @@ func (zstdCompressor) AppendInflated(dst, src []byte, limit int) ([]byte, error)
 		}
 	}
 	ceiling := min(limit, zstdPlausible(src))
-	room := min(ceiling, max(declared, 4*len(src)))
+	room := min(ceiling, max(declared, 4*len(src), zstdBlock))
 	for {
 		out := slices.Grow(dst, room+zstdBlock)
 		inflated, err := inflateInto(out, src, room+zstdBlock)
