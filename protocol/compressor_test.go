@@ -288,3 +288,32 @@ func TestCompressorNames(t *testing.T) {
 		t.Error("lzma is known")
 	}
 }
+
+func BenchmarkCompressors(b *testing.B) {
+	src := payloads()["text 700 KiB"][:64<<10]
+	for _, ct := range allCompressors {
+		packed, err := Compress(ct, nil, src)
+		if err != nil {
+			b.Fatal(err)
+		}
+		dst := make([]byte, 0, 2*len(src))
+		b.Run(ct.String()+"/compress/64KiB", func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(src)))
+			for b.Loop() {
+				if _, err := Compress(ct, dst, src); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(ct.String()+"/inflate/64KiB", func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(src)))
+			for b.Loop() {
+				if _, err := Inflate(ct, dst, packed, len(src)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

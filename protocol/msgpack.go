@@ -22,9 +22,6 @@ const largestKept = 64 << 10
 // msgpackSerializer is github.com/vmihailenco/msgpack/v5 behind a check of its
 // own, with integers in their shortest form. A value with generated methods of
 // github.com/tinylib/msgp goes by them.
-//
-// Known of the codec: an embedded pointer to a struct, decoded, costs the
-// process a goroutine per type for ever; embed by value, or tag it noinline.
 type msgpackSerializer struct{}
 
 var (
