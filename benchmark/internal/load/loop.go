@@ -49,6 +49,11 @@ func noise(seed uint64, size int) []byte {
 	return b
 }
 
+// First makes one call, from the first caller.
+func (l *Loop) First(ctx context.Context) error {
+	return l.callers[0].once(ctx)
+}
+
 // Tally is what one Run of a [Loop] saw.
 type Tally struct {
 	// Calls is the number of calls that were answered rightly.

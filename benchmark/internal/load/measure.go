@@ -80,6 +80,11 @@ func measure(row Row, run Run) (res *Result, err error) {
 		return nil, fmt.Errorf("load: %s: %w", row.Name, err)
 	}
 	loop := NewLoop(calls, run.Size)
+	// Frameworks that dial on the first call do so here, once, and not once
+	// for each of a thousand callers that find no connection yet.
+	if err := loop.First(context.Background()); err != nil {
+		return nil, fmt.Errorf("load: %s: first call: %w", row.Name, err)
+	}
 	if t := loop.Run(context.Background(), run.Warmup); t.FirstError != nil {
 		return nil, fmt.Errorf("load: %s: warm-up: %d of %d calls failed: %w", row.Name, t.Errors, t.Errors+t.Calls, t.FirstError)
 	}

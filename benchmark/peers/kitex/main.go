@@ -32,12 +32,12 @@ func main() {
 type service struct{}
 
 // Echo returns the request.
-func (service) Echo(_ context.Context, request *echo.EchoRequest) (*echo.EchoResponse, error) {
+func (*service) Echo(_ context.Context, request *echo.EchoRequest) (*echo.EchoResponse, error) {
 	return &echo.EchoResponse{Id: request.Id, Body: request.Body}, nil
 }
 
 func serve(ln net.Listener) error {
-	return echoservice.NewServer(service{}, server.WithListener(ln), server.WithMuxTransport()).Run()
+	return echoservice.NewServer(&service{}, server.WithListener(ln), server.WithMuxTransport()).Run()
 }
 
 func dial(o load.DialOptions) (load.Client, error) {
