@@ -8,6 +8,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/sinew-rpc/sinew/internal/testutil"
 )
 
 // testRow echoes bytes: eight of identifier, then the payload.
@@ -54,7 +56,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "server" {
 		os.Exit(Main(testRow, brokenRow))
 	}
-	os.Exit(m.Run())
+	testutil.Main(m)
 }
 
 func TestMeasureRunsAServerOfItsOwn(t *testing.T) {
