@@ -407,8 +407,11 @@ func TestGoAwayDrains(t *testing.T) {
 		if !protocol.IsDraining(err) {
 			t.Errorf("%v does not say that the peer drains", err)
 		}
-		if _, err := ask(e.server, "Echo", "", time.Second); err != nil {
-			t.Errorf("who went away may still call for its handlers: %v", err)
+		_, err = ask(e.server, "Echo", "", time.Second)
+		wantError(t, err, protocol.Unavailable, protocol.NotSent) // who left calls no more ...
+		forHandler := context.WithoutCancel(e.server)             // as one derived from a handler's
+		if _, err := e.server.RoundTrip(forHandler, in(time.Second), &protocol.Header{MethodName: "Echo"}, nil); err != nil {
+			t.Errorf("... but for its handlers it may: %v", err)
 		}
 		if e.client.Err() != nil {
 			t.Fatal("ended with a call in flight")
