@@ -9,6 +9,7 @@ require (
 	github.com/cloudwego/gopkg v0.1.4
 	github.com/cloudwego/kitex v0.13.1
 	github.com/lesismal/arpc v1.2.16
+	github.com/sinew-rpc/sinew v0.0.0
 	github.com/smallnest/rpcx v1.9.1
 	github.com/tinylib/msgp v1.3.0
 	google.golang.org/grpc v1.85.0
