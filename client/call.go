@@ -1,0 +1,103 @@
+package client
+
+import (
+	"context"
+	"runtime/debug"
+
+	"github.com/sinew-rpc/sinew/internal/log"
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+// Call is a call that Go made. Its fields are set before it is sent on Done,
+// and are its receiver's from then on.
+type Call struct {
+	// ServiceMethod is what was called, as "Service.Method".
+	ServiceMethod string
+	// Args is the request, Reply what the answer is decoded into.
+	Args, Reply any
+	// Error is nil or a *protocol.Error, once the call is complete.
+	Error error
+	// Done receives the call when it is complete.
+	Done chan *Call
+}
+
+// Call implements Caller.
+func (c *core) Call(ctx context.Context, serviceMethod string, req, resp any) error {
+	ctx, bounded := c.bound(ctx, c.option.RequestTimeout)
+	if bounded == nil {
+		return funnel(c.chain(ctx, serviceMethod, req, resp))
+	}
+	defer bounded.End()
+	return funnel(c.chain(ctx, serviceMethod, req, resp))
+}
+
+// Notify implements RPCClient.
+func (c *core) Notify(ctx context.Context, serviceMethod string, req any) error {
+	return c.Call(ctx, serviceMethod, req, Oneway)
+}
+
+// Do implements SGClient.
+func (c *core) Do(ctx context.Context, m *protocol.Message) (*protocol.Message, error) {
+	limit := c.option.RequestTimeout
+	if m.Timeout > 0 && (limit == 0 || m.Timeout < limit) {
+		limit = m.Timeout
+	}
+	ctx, bounded := c.bound(ctx, limit)
+	if bounded != nil {
+		defer bounded.End()
+	}
+	out := new(protocol.Message)
+	var resp any = out
+	switch m.MessageType {
+	case protocol.TypeRequest:
+	case protocol.TypeOneway:
+		out.MessageType = protocol.TypeResponse
+		resp = Oneway
+	default:
+		return nil, invalid("Do sends requests and oneways, not a %v", m.MessageType)
+	}
+	if err := c.chain(ctx, m.ServiceName+"."+m.MethodName, m, resp); err != nil {
+		return nil, funnel(err)
+	}
+	return out, nil
+}
+
+// Go implements RPCClient.
+func (c *core) Go(ctx context.Context, serviceMethod string, req, resp any, done chan *Call) *Call {
+	if done == nil {
+		done = make(chan *Call, 1)
+	}
+	call := &Call{ServiceMethod: serviceMethod, Args: req, Reply: resp, Done: done}
+	c.workers.Go(func() {
+		call.Error = c.callSafely(ctx, serviceMethod, req, resp)
+		c.handOver(call)
+	})
+	return call
+}
+
+// callSafely is Call with a panic, of a wrapper or of a nil context, as an
+// error: it would be nobody's on this goroutine.
+func (c *core) callSafely(ctx context.Context, serviceMethod string, req, resp any) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			log.Errorf("sinew: a call of %.128q panicked: %v\n%s", serviceMethod, p, debug.Stack())
+			err = protocol.Errorf(protocol.Internal, "the call of %.128q panicked: %v", serviceMethod, p)
+		}
+	}()
+	return c.Call(ctx, serviceMethod, req, resp)
+}
+
+// handOver waits for room in Done, which its owner may have made too small, but
+// not beyond the client's end.
+func (c *core) handOver(call *Call) {
+	select {
+	case call.Done <- call:
+		return
+	default:
+	}
+	select {
+	case call.Done <- call:
+	case <-c.closed:
+		log.Warningf("sinew: the result of %.128q was dropped at Close: its Done channel is full", call.ServiceMethod)
+	}
+}

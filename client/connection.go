@@ -1,0 +1,195 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sinew-rpc/sinew/internal/backoff"
+	"github.com/sinew-rpc/sinew/internal/endpoint"
+	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/transport"
+)
+
+// connection is how a client reaches one provider: the session that calls use
+// now, if there is one, and those that were used before and are being drained.
+// It is made without dialling. All methods may run concurrently.
+//
+// Everything that it starts runs on the client's Workers, which wait for it:
+// the dial, the pulse of each session, the end of each session.
+type connection struct {
+	core          *core
+	network, addr string
+	sessions      *transport.SessionConfig
+	redial        backoff.Policy
+	hook          stateHook
+
+	ctx    context.Context // of dials and drains; ends when the connection is closed
+	cancel context.CancelFunc
+
+	// current is what calls use; nil when the next must dial. It is stored
+	// with mu held and loaded without.
+	current atomic.Pointer[transport.Session]
+	// failing says that the last session or dial failed, so that a choice among
+	// providers can do without this one. Stored with mu held.
+	failing atomic.Bool
+
+	mu sync.Mutex
+	// Guarded by mu:
+	live     map[*transport.Session]time.Time // every session that has not ended, and since when
+	dialling *dialling                        // in flight, or nil
+	failures int                              // in a row
+	retryAt  time.Time                        // no dial before
+	lastErr  error                            // of the last failure; nil when there is none
+	closed   error                            // why nothing is dialled any more
+}
+
+func newConnection(c *core, network, addr string) *connection {
+	n := &connection{
+		core:    c,
+		network: network,
+		addr:    addr,
+		redial:  backoff.Policy{Initial: c.option.RedialInitial, Max: c.option.RedialMax},
+		live:    make(map[*transport.Session]time.Time),
+	}
+	n.hook.hook = c.option.OnStateChange
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.sessions = c.sessionConfig()
+	n.sessions.OnGoAway = n.onGoAway
+	n.sessions.OnEnd = n.onEnd
+	return n
+}
+
+func (n *connection) String() string { return n.network + " " + n.addr }
+
+// call makes one attempt. A session that turns out to be dead or going away
+// before the call got onto it is replaced once.
+func (n *connection) call(ctx context.Context, pc *perCall, serviceMethod string, req, resp any) error {
+	service, method, ok := endpoint.SplitName(serviceMethod)
+	if !ok {
+		return invalid(`%.128q is no name of a method: want "Service.Method"`, serviceMethod)
+	}
+	s := n.current.Load()
+	if s != nil {
+		err := n.send(ctx, s, pc, service, method, req, resp)
+		if err == nil || !isMove(err) {
+			return err
+		}
+		n.leave(s, err)
+	}
+	s, err := n.connect(ctx)
+	if err != nil {
+		return err
+	}
+	return n.send(ctx, s, pc, service, method, req, resp)
+}
+
+func (n *connection) send(ctx context.Context, s *transport.Session, pc *perCall, service, method string, req, resp any) error {
+	caller := &n.core.caller
+	if _, raw := req.(*protocol.Message); raw {
+		caller = &n.core.raw
+	}
+	if pc.replyMeta == nil {
+		return caller.CallWith(ctx, s, pc.tagMeta, service, method, req, resp, nil)
+	}
+	var meta map[string]string
+	err := caller.CallWith(ctx, s, pc.tagMeta, service, method, req, resp, &meta)
+	if err == nil {
+		*pc.replyMeta = withoutReserved(meta)
+	}
+	return err
+}
+
+// onGoAway takes a session out of use whose peer is going away. Its calls go
+// on; it ends when they are answered.
+func (n *connection) onGoAway(s *transport.Session, reason string) {
+	n.leave(s, protocol.Draining(fmt.Sprintf("%s is going away: %s", n, reason)))
+}
+
+// onEnd runs on the session's own reader, so another goroutine waits for that.
+func (n *connection) onEnd(s *transport.Session, err error) {
+	n.leave(s, err)
+	n.core.workers.Go(func() {
+		_ = s.Close() // it has ended: this waits
+		n.mu.Lock()
+		delete(n.live, s)
+		n.mu.Unlock()
+	})
+}
+
+// leave takes s out of use for new calls. A session that ended, or was told to
+// go, before its peer had answered anything is a failed dial.
+func (n *connection) leave(s *transport.Session, cause error) {
+	n.mu.Lock()
+	if n.current.Load() == s {
+		n.current.Store(nil)
+		_, answered := s.PeerLeft()
+		_, longest := n.redial.Bounds(maxFailures)
+		if answered || time.Since(n.live[s]) > longest {
+			n.forgiveLocked()
+			n.changedLocked(Idle, cause)
+		} else {
+			n.failedLocked(cause)
+		}
+	}
+	n.mu.Unlock()
+	n.hook.tell()
+}
+
+// stop has nothing dialled any more, and returns the sessions that live.
+func (n *connection) stop(cause error) []*transport.Session {
+	n.mu.Lock()
+	if n.closed == nil {
+		n.closed = cause
+		n.current.Store(nil)
+		n.changedLocked(Closed, nil)
+	}
+	sessions := make([]*transport.Session, 0, len(n.live))
+	for s := range n.live {
+		sessions = append(sessions, s)
+	}
+	n.mu.Unlock()
+	n.hook.tell()
+	return sessions
+}
+
+// cut ends every session now, and the dial in flight.
+func (n *connection) cut(cause error) []*transport.Session {
+	n.cancel()
+	sessions := n.stop(cause)
+	for _, s := range sessions {
+		s.Fail(cause)
+	}
+	return sessions
+}
+
+// close is cut, and waits for the goroutines of the sessions.
+func (n *connection) close(cause error) {
+	for _, s := range n.cut(cause) {
+		_ = s.Close() // it has been failed: this waits
+	}
+}
+
+// status returns what Providers shows.
+func (n *connection) status() (State, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.closed != nil:
+		return Closed, n.closed
+	case n.current.Load() != nil:
+		return Connected, nil
+	case n.dialling != nil:
+		return Connecting, n.lastErr
+	case time.Now().Before(n.retryAt):
+		return Failing, n.lastErr
+	}
+	return Idle, n.lastErr
+}
+
+// changedLocked queues a change for the hook, with n.mu held: tell follows.
+func (n *connection) changedLocked(s State, err error) {
+	n.hook.add(StateChange{Network: n.network, Addr: n.addr, State: s, Err: err})
+}

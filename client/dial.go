@@ -1,0 +1,176 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/transport"
+)
+
+// maxFailures is from where on more failures in a row make no difference to the
+// pause, whatever the settings: 2^62 ns is beyond all of them.
+const maxFailures = 62
+
+// errGoneAtOnce is the cause when a connection ended, or was told to go, in the
+// moment in which it was made.
+var errGoneAtOnce = errors.New("client: the provider let the connection go at once")
+
+// dialling is a dial that callers wait for. session and err are set before done
+// is closed; one of them is nil.
+type dialling struct {
+	done    chan struct{}
+	session *transport.Session
+	err     *protocol.Error
+}
+
+// connect returns the session that calls use now. Where there is none it waits
+// for the dial in flight or starts one: at most one runs at a time, on no
+// caller's goroutine, and each caller waits no longer than its own ctx. In the
+// pause after a failure it fails at once.
+func (n *connection) connect(ctx context.Context) (*transport.Session, error) {
+	s, d, err := n.begin()
+	n.hook.tell()
+	switch {
+	case err != nil:
+		return nil, err
+	case s != nil:
+		return s, nil
+	}
+	select {
+	case <-d.done:
+	case <-ctx.Done():
+		return nil, waitedTooLong(ctx, "a connection to "+n.String())
+	}
+	if d.err != nil {
+		return nil, d.err
+	}
+	return d.session, nil
+}
+
+// begin returns the current session, or else the dial in flight, which it
+// starts where there is none.
+func (n *connection) begin() (*transport.Session, *dialling, *protocol.Error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed != nil {
+		return nil, nil, unavailable(n.closed, n.closed.Error())
+	}
+	if s := n.current.Load(); s != nil {
+		return s, nil, nil
+	}
+	if n.dialling != nil {
+		return nil, n.dialling, nil
+	}
+	if pause := time.Until(n.retryAt); pause > 0 {
+		e := unavailable(n.lastErr, fmt.Sprintf("%s cannot be reached, next attempt in %v: %v", n, pause.Round(time.Millisecond), n.lastErr))
+		e.RetryAfter = pause
+		return nil, nil, e
+	}
+	n.startLocked()
+	return nil, n.dialling, nil
+}
+
+// revive starts a dial that nobody waits for, when a connection that failed may
+// be tried again.
+func (n *connection) revive() {
+	n.mu.Lock()
+	if n.closed == nil && n.dialling == nil && n.current.Load() == nil && !time.Now().Before(n.retryAt) {
+		n.startLocked()
+	}
+	n.mu.Unlock()
+	n.hook.tell()
+}
+
+func (n *connection) startLocked() {
+	d := &dialling{done: make(chan struct{})}
+	n.dialling = d
+	n.changedLocked(Connecting, n.lastErr)
+	n.core.workers.Go(func() { n.dial(d) })
+}
+
+// dial makes a session and tells those who wait.
+func (n *connection) dial(d *dialling) {
+	s, err := n.open()
+	n.mu.Lock()
+	n.dialling = nil
+	if err == nil {
+		err = n.adoptLocked(s)
+	}
+	if err != nil {
+		n.failedLocked(err)
+		d.err = unavailable(err, fmt.Sprintf("%s cannot be reached: %v", n, err))
+	} else {
+		d.session = s
+	}
+	n.mu.Unlock()
+	close(d.done)
+	n.hook.tell()
+	if s != nil && err != nil {
+		_ = s.Close() // err says why it is not wanted
+		return
+	}
+	if s != nil && n.core.option.Heartbeat {
+		n.pulse(s)
+	}
+}
+
+func (n *connection) open() (*transport.Session, error) {
+	o := &n.core.option
+	conn, err := transport.Dial(n.ctx, n.network, n.addr, transport.DialOptions{
+		TLSConfig:   o.TLSConfig,
+		Timeout:     o.DialTimeout,
+		UserTimeout: o.WriteTimeout,
+		Mem:         o.Mem,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return transport.NewSession(conn, n.sessions)
+}
+
+// adoptLocked puts a new session into use, with n.mu held. It may have ended,
+// or have been told to go, already: its callbacks found nothing to do then.
+func (n *connection) adoptLocked(s *transport.Session) error {
+	switch {
+	case n.closed != nil:
+		return n.closed
+	case s.Err() != nil:
+		return fmt.Errorf("%w: %w", errGoneAtOnce, s.Cause())
+	}
+	n.live[s] = time.Now()
+	if !s.Usable() {
+		return errGoneAtOnce
+	}
+	n.current.Store(s)
+	n.failing.Store(false)
+	n.changedLocked(Connected, nil)
+	return nil
+}
+
+// failedLocked notes a dial, or what counts as one, that failed.
+func (n *connection) failedLocked(err error) {
+	if n.closed != nil {
+		return
+	}
+	n.failing.Store(true)
+	n.lastErr = err
+	n.retryAt = time.Now().Add(n.redial.Delay(n.failures))
+	n.failures = min(n.failures+1, maxFailures)
+	n.changedLocked(Failing, err)
+}
+
+// forgiveLocked lets the next call dial at once.
+func (n *connection) forgiveLocked() {
+	n.failing.Store(false)
+	n.failures, n.retryAt, n.lastErr = 0, time.Time{}, nil
+}
+
+// forgive is for when the registry says that the provider is back.
+func (n *connection) forgive() {
+	n.mu.Lock()
+	n.forgiveLocked()
+	n.mu.Unlock()
+}

@@ -1,0 +1,44 @@
+// Package client calls what package server serves.
+//
+// [NewRPCClient] makes a client of one provider, [NewSGClient] one of an
+// application, whose providers a registry lists. Both call methods by name:
+//
+//	err := c.Call(ctx, "ArithService.Add", &req, &resp)
+//	resp, err := client.Invoke[AddResponse](ctx, c, "ArithService.Add", &req)
+//	call := c.Go(ctx, "ArithService.Add", &req, &resp, nil)
+//	err = c.Notify(ctx, "Log.Write", &req)
+//
+// # Errors
+//
+// Every error of a call is a *protocol.Error. Its Code says what happened, and
+// protocol.OutcomeOf the one thing that decides whether calling again can do
+// harm: NotSent, Refused, MaybeRun or Ran. A call never returns after its
+// deadline, which is the earlier of its context's and Option.RequestTimeout;
+// the text says which it was.
+//
+// # Connections
+//
+// A provider is dialled by the first call that needs it, on a goroutine of the
+// client, and all callers share the connection. A lost one is made again when a
+// call needs it, after a pause that doubles with each failure; calls in that
+// pause fail at once with the last failure as cause. A provider that says goaway
+// gets nothing new on that connection, and its pending answers are waited for.
+// Providers may call back what is registered with Register or [Handle].
+//
+// # The chain
+//
+// [Wrapper] puts something round every call, [AttemptWrapper] round every
+// attempt. Both are composed once, when the client is made; first in the list
+// is outermost. [With] says something about single calls.
+//
+// # Where things are
+//
+//   - client.go: the interfaces; call.go: what they do with a call
+//   - option.go, sgoption.go: settings; wrapper.go, percall.go, handle.go
+//   - core.go: what both clients share; rpcclient.go, sgclient.go: what they
+//     do not
+//   - connection.go: one provider's sessions; dial.go, heartbeat.go, hello.go,
+//     shutdown.go: how one begins, stays and ends; state.go: who is told
+//   - watch.go, view.go, pick.go: from a registry's list to a choice
+//   - errors.go: the one way out for errors
+package client

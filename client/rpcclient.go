@@ -1,0 +1,73 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/sinew-rpc/sinew/registry"
+)
+
+// rpcClient is a client of one provider.
+type rpcClient struct {
+	*core
+	conn     *connection
+	provider registry.Provider // as attempts see it
+	closing  sync.Once         // of core.closed
+}
+
+var _ RPCClient = (*rpcClient)(nil)
+
+// NewRPCClient returns a client of the provider at addr, which is what network
+// dials: tcp, tcp4, tcp6, tls, unix or mem. It does not dial: the first call
+// does. A nil op stands for a zero Option. The error is an *OptionError, or a
+// *transport.UnknownNetworkError.
+func NewRPCClient(network, addr string, op *Option) (RPCClient, error) {
+	if op == nil {
+		op = new(Option)
+	}
+	option, err := op.complete()
+	if err != nil {
+		return nil, err
+	}
+	if err := option.refuseNetwork(network); err != nil {
+		return nil, err
+	}
+	if addr == "" {
+		return nil, errors.New("client: the address is empty: pass what the network dials")
+	}
+	c := &rpcClient{core: newCore(SGOption{Option: option})}
+	c.provider = registry.Provider{ProviderKey: registry.JoinKey(network, addr), Network: network, Addr: addr}
+	c.conn = newConnection(c.core, network, addr)
+	if err := c.compose(c.invoke); err != nil {
+		c.conn.cancel()
+		return nil, err
+	}
+	return c, nil
+}
+
+// invoke is the end of the chain.
+func (c *rpcClient) invoke(ctx context.Context, serviceMethod string, req, resp any) error {
+	pc := perCallOf(ctx)
+	if pc.err != nil {
+		return pc.err
+	}
+	if c.attempts == nil {
+		return c.conn.call(ctx, pc, serviceMethod, req, resp)
+	}
+	return c.attempts(ctx, &Attempt{Provider: c.provider, ServiceMethod: serviceMethod, conn: c.conn, call: pc, req: req, resp: resp})
+}
+
+// Shutdown implements RPCClient.
+func (c *rpcClient) Shutdown(ctx context.Context) error {
+	err := c.conn.drain(ctx, ErrClosed)
+	return errors.Join(err, c.Close())
+}
+
+// Close implements RPCClient.
+func (c *rpcClient) Close() error {
+	c.conn.close(ErrClosed)
+	c.closing.Do(func() { close(c.closed) })
+	c.workers.Close()
+	return nil
+}

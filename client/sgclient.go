@@ -1,0 +1,242 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/registry"
+	"github.com/sinew-rpc/sinew/selector"
+)
+
+// maxMoves is how often one call goes on to another provider because it met one
+// that was gone or leaving.
+const maxMoves = 8
+
+// sgClient is a client of an application. Beside the workers of its core it
+// owns one goroutine, the watch on the registry.
+type sgClient struct {
+	*core
+	ctx     context.Context // of the watch and of drains; ends at Close
+	cancel  context.CancelFunc
+	watched chan struct{} // closed when the watch has ended
+	closing sync.Once     // of core.closed
+
+	ready     chan struct{}        // closed when view is there
+	view      atomic.Pointer[view] // replaced by the watch, never changed
+	whole     bool                 // no filter asks about each call
+	measured  bool                 // the selector looks at what nodes have learnt
+	filtering sync.Pool            // of *[]*selector.Node, scratch for pick
+
+	mu sync.Mutex
+	// Guarded by mu:
+	connections map[*connection]struct{} // all that are not closed: those listed, and those being drained
+}
+
+var _ SGClient = (*sgClient)(nil)
+
+// NewSGClient returns a client of the application that op.Registry lists. It
+// waits for nothing: calls wait for the registry's first list, and each provider
+// is dialled when a call needs it. The error is an *OptionError, or what the
+// registry's Watch said.
+func NewSGClient(op SGOption) (SGClient, error) {
+	option, err := op.complete()
+	if err != nil {
+		return nil, err
+	}
+	c := &sgClient{
+		core:        newCore(option),
+		watched:     make(chan struct{}),
+		ready:       make(chan struct{}),
+		connections: make(map[*connection]struct{}),
+		whole:       len(option.Filters) == 0,
+		measured:    option.Selector != selector.NewRandomSelector(),
+	}
+	if err := c.compose(c.invoke); err != nil {
+		return nil, err
+	}
+	watcher, err := option.Registry.Watch()
+	if err != nil {
+		return nil, fmt.Errorf("client: option Registry: %w", err)
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	go c.watch(watcher)
+	return c, nil
+}
+
+// invoke is the end of the chain: FailFast.
+func (c *sgClient) invoke(ctx context.Context, serviceMethod string, req, resp any) error {
+	pc := perCallOf(ctx)
+	if pc.err != nil {
+		return pc.err
+	}
+	v, err := c.currentView(ctx)
+	if err != nil {
+		return err
+	}
+	t := target{info: selector.PickInfo{ServiceMethod: serviceMethod, Key: pc.key, Tags: c.tagsOf(pc)}, call: pc}
+	m, err := c.pick(ctx, v, &t)
+	if err != nil {
+		return err
+	}
+	if err = c.attempt(ctx, m, &t, req, resp); err == nil || !isMove(err) {
+		return err
+	}
+	return c.moveOn(ctx, m, t, err, req, resp)
+}
+
+// moveOn takes a call that met a provider which was gone or leaving to others,
+// to each at most once and within the call's time.
+func (c *sgClient) moveOn(ctx context.Context, m *member, t target, err error, req, resp any) error {
+	for range maxMoves {
+		t.tried = append(t.tried, m.provider().ProviderKey)
+		v, viewErr := c.currentView(ctx)
+		if viewErr != nil || ctx.Err() != nil {
+			break
+		}
+		next, pickErr := c.pick(ctx, v, &t)
+		if pickErr != nil {
+			break // err says more than that nobody is left
+		}
+		m = next
+		if err = c.attempt(ctx, m, &t, req, resp); err == nil || !isMove(err) {
+			return err
+		}
+	}
+	var e *protocol.Error
+	if len(t.tried) < 2 || !errors.As(err, &e) {
+		return err
+	}
+	told := *e
+	told.Message = fmt.Sprintf("%d providers tried, the last: %s", len(t.tried), e.Message)
+	return &told
+}
+
+// attempt calls one provider.
+func (c *sgClient) attempt(ctx context.Context, m *member, t *target, req, resp any) error {
+	if c.measured {
+		return c.attemptMeasured(ctx, m, t, req, resp)
+	}
+	return c.attemptAt(ctx, m, t, req, resp)
+}
+
+func (c *sgClient) attemptAt(ctx context.Context, m *member, t *target, req, resp any) error {
+	if c.attempts == nil {
+		return m.conn.call(ctx, t.call, t.info.ServiceMethod, req, resp)
+	}
+	return c.attempts(ctx, &Attempt{Provider: m.node.Provider, ServiceMethod: t.info.ServiceMethod, conn: m.conn, call: t.call, req: req, resp: resp})
+}
+
+// attemptMeasured is for selectors that look at load, latency or failures.
+func (c *sgClient) attemptMeasured(ctx context.Context, m *member, t *target, req, resp any) error {
+	m.node.Begin()
+	defer m.node.End()
+	begun := time.Now()
+	err := c.attemptAt(ctx, m, t, req, resp)
+	now := time.Now()
+	switch {
+	case err == nil || protocol.OutcomeOf(err) == protocol.Ran:
+		m.node.Succeeded(now, now.Sub(begun))
+	case unhealthy(err):
+		m.node.Failed(now)
+	}
+	return err
+}
+
+// unhealthy reports whether err speaks of the provider's health, rather than of
+// the caller's mistake or its own cancellation.
+func unhealthy(err error) bool {
+	switch protocol.CodeOf(err) {
+	case protocol.Unavailable, protocol.DeadlineExceeded, protocol.ResourceExhausted:
+		return true
+	}
+	return false
+}
+
+// Services implements SGClient.
+func (c *sgClient) Services(ctx context.Context) ([]protocol.ServiceInfo, error) {
+	ctx, bounded := c.bound(ctx, c.option.RequestTimeout)
+	if bounded != nil {
+		defer bounded.End()
+	}
+	v, err := c.currentView(ctx)
+	if err != nil {
+		return nil, funnel(err)
+	}
+	return v.services(), nil
+}
+
+// ProviderStatus is what a client knows of one provider.
+type ProviderStatus struct {
+	// Provider is what the registry lists.
+	Provider registry.Provider
+	// State is how the client stands with it.
+	State State
+	// Err is the last failure to reach it; nil while it is Connected.
+	Err error
+	// Excluded says why calls do not go there: its network is refused, its tags
+	// differ, a filter keeps it out, or it is draining. Nil: they do.
+	Excluded error
+}
+
+// Providers implements SGClient.
+func (c *sgClient) Providers() []ProviderStatus {
+	v := c.view.Load()
+	if v == nil {
+		return nil
+	}
+	list := make([]ProviderStatus, len(v.list))
+	for i, m := range v.list {
+		state, err := m.conn.status()
+		list[i] = ProviderStatus{Provider: m.provider().Clone(), State: state, Err: err, Excluded: m.excluded}
+	}
+	return list
+}
+
+// Shutdown implements RPCClient.
+func (c *sgClient) Shutdown(ctx context.Context) error {
+	c.endWatch()
+	connections := c.all()
+	errs := make([]error, len(connections))
+	var wg sync.WaitGroup
+	for i, n := range connections {
+		wg.Go(func() { errs[i] = n.drain(ctx, ErrClosed) })
+	}
+	wg.Wait()
+	return errors.Join(append(errs, c.Close())...)
+}
+
+// Close implements RPCClient.
+func (c *sgClient) Close() error {
+	c.endWatch()
+	connections := c.all()
+	for _, n := range connections {
+		n.cut(ErrClosed) // all at once: the peer of one may be slow to be left
+	}
+	for _, n := range connections {
+		n.close(ErrClosed)
+	}
+	c.closing.Do(func() { close(c.closed) })
+	c.workers.Close()
+	return nil
+}
+
+// endWatch ends the watch and waits for it: no connection is made afterwards.
+func (c *sgClient) endWatch() {
+	c.cancel()
+	<-c.watched
+}
+
+func (c *sgClient) all() []*connection {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := make([]*connection, 0, len(c.connections))
+	for n := range c.connections {
+		list = append(list, n)
+	}
+	return list
+}

@@ -1,0 +1,108 @@
+package client
+
+import (
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"github.com/sinew-rpc/sinew/internal/log"
+)
+
+// State is how a client stands with one provider.
+type State uint8
+
+const (
+	// Idle: there is no connection, and the next call makes one.
+	Idle State = iota
+	// Connecting: a connection is being made; calls wait for it.
+	Connecting
+	// Connected: there is a connection, and calls use it.
+	Connected
+	// Failing: the last connection failed. Calls fail at once, with the cause,
+	// until the pause before the next one is over.
+	Failing
+	// Closed: the client was closed, or the registry lists the provider no
+	// more.
+	Closed
+)
+
+// String returns the name that logs and metrics use.
+func (s State) String() string {
+	switch s {
+	case Idle:
+		return "idle"
+	case Connecting:
+		return "connecting"
+	case Connected:
+		return "connected"
+	case Failing:
+		return "failing"
+	case Closed:
+		return "closed"
+	}
+	return fmt.Sprintf("State(%d)", uint8(s))
+}
+
+// StateChange is what Option.OnStateChange is told.
+type StateChange struct {
+	// Network and Addr are the provider's.
+	Network, Addr string
+	// State is what it is now.
+	State State
+	// Err is why: for Failing always, for Idle when a connection was lost or
+	// the provider said goaway; nil else.
+	Err error
+}
+
+// stateHook tells a user's hook of the changes of one connection, in order and
+// without a lock held. The zero value tells nobody.
+type stateHook struct {
+	hook func(StateChange)
+
+	mu sync.Mutex
+	// Guarded by mu:
+	queue   []StateChange
+	telling bool
+}
+
+// add queues a change. The caller may hold a lock, and calls tell after it has
+// released that.
+func (h *stateHook) add(c StateChange) {
+	if h.hook == nil {
+		return
+	}
+	h.mu.Lock()
+	h.queue = append(h.queue, c)
+	h.mu.Unlock()
+}
+
+// tell passes on what is queued, unless another goroutine is doing so.
+func (h *stateHook) tell() {
+	if h.hook == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.telling {
+		return
+	}
+	h.telling = true
+	for len(h.queue) > 0 {
+		next := h.queue[0]
+		h.queue = h.queue[1:]
+		h.mu.Unlock()
+		h.call(next)
+		h.mu.Lock()
+	}
+	h.queue, h.telling = nil, false
+}
+
+// call contains a panic of the hook: it runs on goroutines that others need.
+func (h *stateHook) call(c StateChange) {
+	defer func() {
+		if p := recover(); p != nil {
+			log.Errorf("sinew: OnStateChange panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	h.hook(c)
+}

@@ -1,0 +1,137 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/registry"
+	"github.com/sinew-rpc/sinew/selector"
+)
+
+// member is a provider with its connection. It does not change.
+type member struct {
+	node     *selector.Node
+	conn     *connection
+	excluded error // why calls do not go there; nil: they do
+}
+
+func (m *member) provider() *registry.Provider { return &m.node.Provider }
+
+// view is what calls choose from: one list of the registry, worked up. It does
+// not change.
+type view struct {
+	nodes  []*selector.Node           // those that may be chosen, shared with the selector
+	byNode map[*selector.Node]*member // of nodes
+	list   []*member                  // all, by key
+	state  registry.State
+}
+
+// errDraining excludes a provider that is about to leave while others are there.
+var errDraining = errors.New("client: the registry says that the provider is draining")
+
+// newView sorts members out. exclude says why a provider is not called at all. A
+// draining one is called only where nobody else is.
+func newView(members []*member, state registry.State, exclude func(*member) error) *view {
+	v := &view{state: state, list: make([]*member, 0, len(members)), byNode: make(map[*selector.Node]*member)}
+	var draining []*member
+	for _, m := range members {
+		m = &member{node: m.node, conn: m.conn, excluded: exclude(m)}
+		v.list = append(v.list, m)
+		switch {
+		case m.excluded != nil:
+		case m.provider().Draining:
+			draining = append(draining, m)
+		default:
+			v.add(m)
+		}
+	}
+	others := len(v.nodes) > 0
+	for _, m := range draining {
+		if others {
+			m.excluded = errDraining
+		} else {
+			v.add(m)
+		}
+	}
+	return v
+}
+
+func (v *view) add(m *member) {
+	v.nodes = append(v.nodes, m.node)
+	v.byNode[m.node] = m
+}
+
+// byKey returns the members by key; none for a nil view.
+func (v *view) byKey() map[string]*member {
+	m := make(map[string]*member)
+	if v != nil {
+		for _, one := range v.list {
+			m[one.provider().ProviderKey] = one
+		}
+	}
+	return m
+}
+
+// services lists what all providers serve, each name once; of several with one
+// name the first counts.
+func (v *view) services() []protocol.ServiceInfo {
+	byName := make(map[string]protocol.ServiceInfo)
+	for _, m := range v.list {
+		for _, s := range m.provider().Services {
+			if _, known := byName[s.Name]; known {
+				continue
+			}
+			info := protocol.ServiceInfo{Name: s.Name}
+			for _, method := range s.Methods {
+				info.Methods = append(info.Methods, protocol.MethodInfo(method))
+			}
+			byName[s.Name] = info
+		}
+	}
+	return slices.SortedFunc(maps.Values(byName), func(a, b protocol.ServiceInfo) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// currentView waits for the registry's first list, no longer than ctx.
+func (c *sgClient) currentView(ctx context.Context) (*view, error) {
+	if v := c.view.Load(); v != nil {
+		return v, nil
+	}
+	select {
+	case <-c.ready:
+		return c.view.Load(), nil
+	case <-ctx.Done():
+		return nil, waitedTooLong(ctx, fmt.Sprintf("the registry's first list of the providers of %q", c.option.AppKey))
+	}
+}
+
+// staticallyExcluded says why calls do not go to m, by what does not depend on
+// the call.
+func (c *sgClient) staticallyExcluded(m *member) error {
+	if err := c.option.refuseProvider(m.provider()); err != nil {
+		return err
+	}
+	if !hasTags(m.provider().Tags, c.option.Tags) {
+		return fmt.Errorf("client: its tags %v do not hold all of the client's, %v", m.provider().Tags, c.option.Tags)
+	}
+	for i, f := range c.option.Filters {
+		if !f.Static(m.node) {
+			return fmt.Errorf("client: Filters[%d] (%T) excludes it", i, f)
+		}
+	}
+	return nil
+}
+
+// hasTags reports whether have holds all of want with the same values.
+func hasTags(have, want map[string]string) bool {
+	for k, v := range want {
+		if got, ok := have[k]; !ok || got != v {
+			return false
+		}
+	}
+	return true
+}

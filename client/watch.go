@@ -1,0 +1,131 @@
+package client
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sinew-rpc/sinew/internal/backoff"
+	"github.com/sinew-rpc/sinew/internal/log"
+	"github.com/sinew-rpc/sinew/registry"
+	"github.com/sinew-rpc/sinew/selector"
+)
+
+// watch follows the registry until the client is closed or the registry is. A
+// watcher that fails says nothing about the providers: the last list stays, and
+// another watcher is asked for.
+func (c *sgClient) watch(w registry.Watcher) {
+	defer close(c.watched)
+	var pause backoff.Backoff
+	for {
+		snapshot, err := w.Next(c.ctx)
+		if err == nil {
+			pause.Reset()
+			c.apply(snapshot)
+			continue
+		}
+		_ = w.Close() // it is of no more use, whatever this says
+		if c.ctx.Err() != nil || errors.Is(err, registry.ErrClosed) {
+			c.endOfLists(err)
+			return
+		}
+		log.Warningf("sinew: the watch on the registry of %q failed and is begun again: %v", c.option.AppKey, err)
+		if w = c.watchAgain(&pause); w == nil {
+			return
+		}
+	}
+}
+
+// watchAgain returns a new watcher, or nil when there will be none.
+func (c *sgClient) watchAgain(pause *backoff.Backoff) registry.Watcher {
+	for {
+		if err := pause.Wait(c.ctx); err != nil {
+			c.endOfLists(err)
+			return nil
+		}
+		w, err := c.option.Registry.Watch()
+		if err == nil {
+			return w
+		}
+		if errors.Is(err, registry.ErrClosed) {
+			c.endOfLists(err)
+			return nil
+		}
+	}
+}
+
+// apply makes a snapshot what calls choose from.
+func (c *sgClient) apply(s registry.Snapshot) {
+	old := c.view.Load()
+	members, gone := c.members(s.Providers, old)
+	v := newView(members, s.State, c.staticallyExcluded)
+	if u, ok := c.option.Selector.(selector.Updater); ok {
+		u.Update(v.nodes)
+	}
+	c.publish(v)
+	for _, n := range gone {
+		c.workers.Go(func() { c.retire(n) })
+	}
+}
+
+// publish stores v, and lets those go on who wait for the first one.
+func (c *sgClient) publish(v *view) {
+	if c.view.Swap(v) == nil {
+		close(c.ready)
+	}
+}
+
+// endOfLists lets calls fail that wait for a first list that will not come.
+func (c *sgClient) endOfLists(err error) {
+	if c.ctx.Err() != nil {
+		err = ErrClosed
+	}
+	if c.view.Load() == nil {
+		c.publish(newView(nil, registry.State{Cause: err}, nil))
+	}
+}
+
+// members makes what is listed of what was before, and returns the connections
+// of those that are listed no more. One entry keeps its connection, and what its
+// node has learnt, for as long as it is listed.
+func (c *sgClient) members(listed []registry.Provider, old *view) (members []*member, gone []*connection) {
+	before := old.byKey()
+	for _, p := range listed {
+		m := before[p.ProviderKey]
+		delete(before, p.ProviderKey)
+		if m == nil {
+			m = &member{node: selector.NewNode(p), conn: c.newConnection(p)}
+		} else if !m.provider().Equal(p) {
+			if p.Supersedes(*m.provider()) {
+				m.conn.forgive() // another instance: the failures were not its own
+			}
+			m = &member{node: m.node.With(p), conn: m.conn}
+		}
+		members = append(members, m)
+	}
+	for _, m := range before {
+		gone = append(gone, m.conn)
+	}
+	return members, gone
+}
+
+func (c *sgClient) newConnection(p registry.Provider) *connection {
+	n := newConnection(c.core, p.Network, p.Addr)
+	c.mu.Lock()
+	c.connections[n] = struct{}{}
+	c.mu.Unlock()
+	return n
+}
+
+// retire lets the calls end that a removed provider still works on.
+func (c *sgClient) retire(n *connection) {
+	if err := n.drain(c.ctx, errRemoved); err != nil && !errors.Is(err, context.Canceled) {
+		log.Warningf("sinew: %s: %v", n, err)
+	}
+	if c.ctx.Err() != nil {
+		return // Close has it in its list, and waits for this
+	}
+	n.close(errRemoved)
+	c.mu.Lock()
+	delete(c.connections, n)
+	c.mu.Unlock()
+}
