@@ -163,6 +163,8 @@ func (c *Caller) explain(ctx context.Context, h *protocol.Header, err error) err
 	return &explained
 }
 
+// LimitText says which limit ended a call that was made with ctx, for an error
+// of code DeadlineExceeded.
 func LimitText(ctx context.Context) string {
 	if c, ok := ctx.(*Context); ok && c.limit > 0 {
 		return fmt.Sprintf("no answer within RequestTimeout (%v)", c.limit)
