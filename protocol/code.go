@@ -44,5 +44,11 @@ func (c Code) String() string {
 	return "Code(" + strconv.Itoa(int(c)) + ")"
 }
 
-// valid reports whether c is one of the seventeen canonical codes.
-func (c Code) valid() bool { return c <= Unauthenticated }
+// ofFailure returns c, or Unknown where c is no code that a failure can have:
+// OK, and numbers that are not canonical.
+func (c Code) ofFailure() Code {
+	if c == OK || c > Unauthenticated {
+		return Unknown
+	}
+	return c
+}

@@ -15,7 +15,8 @@ import (
 // errors.Is(err, context.DeadlineExceeded) and errors.Is(err, context.Canceled)
 // hold for the codes of those names, errors.Is and errors.As reach the cause,
 // and a sentinel given to RegisterError is found on the caller's side too.
-// An Error must not be changed once it has been returned.
+// An Error must not be changed once it has been returned. A nil *Error that is
+// returned as an error is a failure without a code, as any other typed nil is.
 type Error struct {
 	Code    Code
 	Message string
@@ -45,15 +46,35 @@ func Errorf(code Code, format string, args ...any) *Error {
 }
 
 // Error returns "<code>: <message>".
-func (e *Error) Error() string { return e.Code.String() + ": " + e.Message }
+func (e *Error) Error() string {
+	if e == nil {
+		return "nil *protocol.Error"
+	}
+	return e.Code.String() + ": " + e.Message
+}
+
+// asError finds the Error in err. A nil *Error that was returned as an error is
+// none: nothing may be read from it.
+func asError(err error) (e *Error, ok bool) {
+	ok = errors.As(err, &e) && e != nil
+	return e, ok
+}
 
 // Unwrap returns the cause: what the operating system or a codec said, or a
 // sentinel given to RegisterError.
-func (e *Error) Unwrap() error { return e.cause }
+func (e *Error) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.cause
+}
 
 // Is makes the codes DeadlineExceeded and Canceled match the errors of package
 // context.
 func (e *Error) Is(target error) bool {
+	if e == nil {
+		return false
+	}
 	switch target {
 	case context.DeadlineExceeded:
 		return e.Code == DeadlineExceeded
@@ -64,7 +85,7 @@ func (e *Error) Is(target error) bool {
 }
 
 // Timeout reports whether a deadline ended the call, as net.Error's does.
-func (e *Error) Timeout() bool { return e.Code == DeadlineExceeded }
+func (e *Error) Timeout() bool { return e != nil && e.Code == DeadlineExceeded }
 
 // WithCause returns a copy of e that errors.Is and errors.As follow to cause.
 func (e *Error) WithCause(cause error) *Error {
@@ -86,27 +107,28 @@ func (e *Error) WithOutcome(o Outcome) *Error {
 // Whether the caller's own context ended is decided by that context, never by
 // the code of a remote error.
 func IsRemote(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.remote
+	e, ok := asError(err)
+	return ok && e.remote
 }
 
 // IsDraining reports whether err says that the peer is shutting down and takes
 // no new calls on this connection.
 func IsDraining(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.draining
+	e, ok := asError(err)
+	return ok && e.draining
 }
 
-// CodeOf returns the code of err: OK for nil, Unknown for an error that carries
-// none, and the matching code for the errors of package context.
+// CodeOf returns the code of err: OK for nil alone, Unknown for an error that
+// carries none or none that is canonical, and the matching code for the errors
+// of package context.
 func CodeOf(err error) Code {
 	if err == nil {
 		return OK
 	}
-	var e *Error
+	e, ok := asError(err)
 	switch {
-	case errors.As(err, &e):
-		return e.Code
+	case ok:
+		return e.Code.ofFailure()
 	case errors.Is(err, context.DeadlineExceeded):
 		return DeadlineExceeded
 	case errors.Is(err, context.Canceled):
@@ -118,21 +140,25 @@ func CodeOf(err error) Code {
 // ToResponse writes err into h as the response to a request: the error's code,
 // text, flags and metadata. notRun comes from the server's own record of whether
 // the method was entered. The outcome, Elsewhere and draining of an error that
-// ended a call of this side are not passed on: they speak of another peer.
+// ended a call of this side are not passed on: they speak of another peer. An
+// error whose own methods panic is Internal.
 func ToResponse(h *Header, err error, notRun bool) {
-	var e *Error
-	if !errors.As(err, &e) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.StatusCode, h.Error = Internal, fmt.Sprintf("a method of the %T that the handler returned panicked", err)
+			h.setFlag(FlagNotRun, notRun)
+		}
+	}()
+	h.Flags &^= FlagNotRun | FlagElsewhere | FlagDraining
+	e, ok := asError(err)
+	if !ok {
 		e = &Error{Code: Unknown, Message: err.Error()}
 	}
-	h.StatusCode = e.Code
-	if !e.Code.valid() || e.Code == OK {
-		h.StatusCode = Unknown
-	}
+	h.StatusCode = e.Code.ofFailure()
 	h.Error = e.Message
-	if err != error(e) {
+	if ok && err != error(e) {
 		h.Error = err.Error() // what was wrapped round it says more
 	}
-	h.Flags &^= FlagNotRun | FlagElsewhere | FlagDraining
 	h.setFlag(FlagNotRun, notRun)
 	h.setFlag(FlagElsewhere, e.Elsewhere && !e.called)
 	h.setFlag(FlagDraining, e.draining && !e.called && notRun)
@@ -152,7 +178,7 @@ func FromResponse(h *Header) error {
 		return nil
 	}
 	e := &Error{
-		Code:      h.StatusCode,
+		Code:      h.StatusCode.ofFailure(),
 		Message:   h.Error,
 		MetaData:  userMeta(h.MetaData),
 		Elsewhere: h.Flags&FlagElsewhere != 0,
@@ -160,9 +186,6 @@ func FromResponse(h *Header) error {
 		called:    true,
 		remote:    true,
 		draining:  h.Flags&FlagDraining != 0,
-	}
-	if !e.Code.valid() {
-		e.Code = Unknown
 	}
 	if h.Flags&FlagNotRun != 0 {
 		e.outcome = Refused

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // The frame's constants. All integers are big endian.
@@ -53,10 +54,17 @@ func ParsePrefix(b []byte) (p Prefix, ok bool, err error) {
 		if header > MaxHeaderLen || total < 4 || header > total-4 {
 			return p, false, fmt.Errorf("%w: header length %d, total length %d", ErrMalformed, header, total)
 		}
+		if uint64(total-4-header) > maxBodyLen {
+			return p, false, fmt.Errorf("%w: total length %d is more than this machine can address", ErrMalformed, total)
+		}
 		return Prefix{HeaderLen: int(header), BodyLen: int(total - 4 - header)}, true, nil
 	}
 	return p, false, checkStart(b)
 }
+
+// maxBodyLen is the longest body whose frame this machine can count in an int:
+// it matters where an int has 32 bits, since a declared length has 32 too.
+const maxBodyLen = math.MaxInt - MaxHeaderLen
 
 // checkStart judges the first bytes of a frame that is not yet whole.
 func checkStart(b []byte) error {
@@ -70,7 +78,8 @@ func checkStart(b []byte) error {
 	return nil
 }
 
-// AppendFrame appends a whole frame to dst.
+// AppendFrame appends a whole frame to dst. It does not judge h: a header above
+// MaxHeaderLen is refused by whoever reads it, and so is a frame of 4 GiB.
 func AppendFrame(dst []byte, h *Header, body []byte) []byte {
 	return append(AppendFrameHead(dst, h, len(body)), body...)
 }

@@ -188,6 +188,9 @@ func (d *decoder) count(n, size uint64) uint64 {
 	return n
 }
 
+// fewMeta is for how many keys room is made before they have been read.
+const fewMeta = 16
+
 // meta reads a map of text to text; nil and an empty map are nil.
 func (d *decoder) meta() map[string]string {
 	var n uint64
@@ -206,7 +209,7 @@ func (d *decoder) meta() map[string]string {
 	if n == 0 {
 		return nil
 	}
-	m := make(map[string]string, n)
+	m := make(map[string]string, min(n, fewMeta)) // n keys may be one key n times
 	for range n {
 		k := d.text()
 		v := d.text()

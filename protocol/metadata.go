@@ -186,13 +186,17 @@ func userMeta(m map[string]string) map[string]string {
 	return out
 }
 
+// maxRetryAfter is the longest wait that a response can ask for.
+const maxRetryAfter = 24 * time.Hour
+
 func formatMillis(d time.Duration) string {
+	d = min(d, maxRetryAfter)
 	return strconv.FormatInt(max(1, int64((d+time.Millisecond-1)/time.Millisecond)), 10)
 }
 
 func parseMillis(s string) time.Duration {
 	ms, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || ms < 0 || ms > int64(24*time.Hour/time.Millisecond) {
+	if err != nil || ms < 0 || ms > int64(maxRetryAfter/time.Millisecond) {
 		return 0
 	}
 	return time.Duration(ms) * time.Millisecond

@@ -1,9 +1,6 @@
 package protocol
 
-import (
-	"errors"
-	"strconv"
-)
+import "strconv"
 
 // Outcome tells what is known of a failed call's method: the one question that
 // decides whether calling again can do harm.
@@ -43,8 +40,7 @@ func OutcomeOf(err error) Outcome {
 	if err == nil {
 		return Ran
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := asError(err); ok {
 		return e.outcome
 	}
 	return MaybeRun

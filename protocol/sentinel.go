@@ -3,6 +3,7 @@ package protocol
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"sync/atomic"
 )
@@ -22,14 +23,17 @@ type sentinelTable struct {
 // returns an error for which errors.Is(returned, err) holds, errors.Is holds on
 // the caller's side too, if both registered err under the same id. It is meant
 // for program start and may run concurrently with calls. It fails when id is
-// empty, longer than 64 bytes or not metadata text, when err is nil, and when
-// id already stands for another error.
+// empty, longer than 64 bytes or not metadata text, when err is nil or cannot be
+// compared, and when id already stands for another error.
 func RegisterError(id string, err error) error {
 	if id == "" || len(id) > 64 || checkMetaValue(id) != nil {
 		return fmt.Errorf("protocol: RegisterError: id %.64q must be 1 to 64 bytes without CR, LF or NUL", id)
 	}
 	if err == nil {
 		return fmt.Errorf("protocol: RegisterError(%q): the error is nil", id)
+	}
+	if !reflect.ValueOf(err).Comparable() {
+		return fmt.Errorf("protocol: RegisterError(%q): a %T cannot be compared; register a pointer", id, err)
 	}
 	sentinels.mu.Lock()
 	defer sentinels.mu.Unlock()
