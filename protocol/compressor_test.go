@@ -53,7 +53,7 @@ func TestCompressors(t *testing.T) {
 				if !errors.Is(err, ErrInflatedTooLarge) || string(got) != "before" {
 					t.Errorf("one byte less allowed: %d bytes, %v", len(got), err)
 				}
-				for _, limit := range []int{0, -1, -1 << 62} {
+				for _, limit := range []int{0, -1, math.MinInt / 2} {
 					if _, err = Inflate(ct, nil, packed, limit); !errors.Is(err, ErrInflatedTooLarge) {
 						t.Errorf("%d allowed: %v", limit, err)
 					}
