@@ -4,5 +4,5 @@
 //
 // It imports nothing of sinew and opens no connection. The layout is written
 // out for implementers in other languages in SPEC.md at the root of the
-// repository; the vectors in testdata are the same bytes.
+// repository; the vectors in testdata/golden are the same bytes.
 package protocol
