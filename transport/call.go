@@ -100,7 +100,7 @@ func (s *Session) Ping(ctx context.Context, deadline time.Time) error {
 func (s *Session) open(ctx context.Context, deadline time.Time, h *protocol.Header, body *Buffer, c *call) *protocol.Error {
 	size := frameSize(h, body)
 	s.mu.Lock()
-	if s.goneAway && h.MessageType != protocol.TypeHeartbeat {
+	if s.goneAway.Load() && h.MessageType != protocol.TypeHeartbeat {
 		s.mu.Unlock() // the caller's context is not asked with the lock held
 		if FromContext(ctx) != s {
 			body.Release()
@@ -128,8 +128,8 @@ func (s *Session) open(ctx context.Context, deadline time.Time, h *protocol.Head
 			return tooLate().WithOutcome(protocol.NotSent)
 		}
 	}
-	s.enter(h, body, c)
-	s.unlockAndFlush(len(s.pending) > 1)
+	s.send(h, body, c)
+	s.unlockAndFlush(s.pending.len() > 1)
 	return nil
 }
 
@@ -147,16 +147,13 @@ func (s *Session) openable(h *protocol.Header, size int) *protocol.Error {
 	return nil
 }
 
-// enter numbers the call and queues its frame, with s.mu held.
-func (s *Session) enter(h *protocol.Header, body *Buffer, c *call) {
+// send numbers the call and queues its frame, with s.mu held.
+func (s *Session) send(h *protocol.Header, body *Buffer, c *call) {
 	s.seq++
 	h.Seq, c.seq = s.seq, s.seq
 	oneway := h.MessageType == protocol.TypeOneway
 	if !oneway {
-		if s.pending == nil {
-			s.pending = make(map[uint64]*call)
-		}
-		s.pending[c.seq] = c
+		s.pending.put(c.seq, c)
 		if s.pausing {
 			s.endPause() // the peer may be waiting for us to read its answer
 		}
@@ -231,7 +228,8 @@ func (c *call) expire() { c.s.abandon(c, tooLate()) }
 // where it has not left yet, else the peer is told.
 func (s *Session) abandon(c *call, err *protocol.Error) {
 	s.mu.Lock()
-	oneway := s.pending[c.seq] != c
+	waiting, ok := s.pending.get(c.seq)
+	oneway := !ok || waiting != c
 	if oneway && !s.out.notifying(c) {
 		s.mu.Unlock()
 		return // answered, or lost with the session: whoever did that finishes c
@@ -246,7 +244,7 @@ func (s *Session) abandon(c *call, err *protocol.Error) {
 		s.stats.DroppedHeartbeats.Add(1)
 	}
 	if !oneway {
-		delete(s.pending, c.seq)
+		s.pending.take(c.seq)
 	}
 	c.err = err.WithOutcome(outcome)
 	s.afterCall()

@@ -72,11 +72,11 @@ func (s *Session) onGoAway(h *protocol.Header) {
 // does not wait; saying it again does nothing.
 func (s *Session) GoAway(reason string) {
 	s.mu.Lock()
-	if s.goneAway || s.err != nil {
+	if s.goneAway.Load() || s.err != nil {
 		s.mu.Unlock()
 		return
 	}
-	s.goneAway = true
+	s.goneAway.Store(true)
 	s.out.appendGoAway(reason)
 	s.unlockAndFlush(false)
 }
@@ -101,7 +101,7 @@ func (o *outbox) appendGoAway(reason string) {
 func (s *Session) afterCall() {
 	o := &s.out
 	if s.peerGone && !o.closeWrite && !o.halfClosed && s.err == nil &&
-		len(s.pending) == 0 && len(s.tasks) == 0 && !o.pendingWork() {
+		s.pending.len() == 0 && s.tasks.len() == 0 && !o.pendingWork() {
 		o.closeWrite = true
 	}
 }
@@ -125,7 +125,7 @@ func (s *Session) farewell(err error) {
 		s.mu.Unlock()
 		return
 	}
-	s.goneAway = true
+	s.goneAway.Store(true)
 	s.out.appendGoAway(err.Error())
 	s.out.closeWrite = true
 	s.unlockAndFlush(false)

@@ -115,7 +115,7 @@ func (s *Session) pause(n int) bool {
 func (s *Session) beginPause() (stop chan struct{}, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil || len(s.pending) > 0 {
+	if s.err != nil || s.pending.len() > 0 {
 		return nil, false
 	}
 	s.pausing = true

@@ -113,7 +113,7 @@ func (s *Session) readFrames() error {
 // endReading ends the session for the reason that reading ended.
 func (s *Session) endReading(err error) {
 	s.mu.Lock()
-	drained := s.goneAway || s.peerGone
+	drained := s.goneAway.Load() || s.peerGone
 	s.mu.Unlock()
 	switch {
 	case errors.Is(err, io.EOF) && drained:
@@ -369,7 +369,7 @@ func (s *Session) bodyDone() error {
 // onResponse finds the call that a response answers.
 func (s *Session) onResponse(h *protocol.Header, bodyLen, size int) error {
 	s.mu.Lock()
-	waited := s.pending[h.Seq] != nil
+	_, waited := s.pending.get(h.Seq)
 	s.answered = true
 	s.mu.Unlock()
 	switch {
@@ -393,14 +393,13 @@ func (s *Session) onResponse(h *protocol.Header, bodyLen, size int) error {
 // completeCall hands a response, or what is wrong with it, to its call.
 func (s *Session) completeCall(h *protocol.Header, body *Buffer, err *protocol.Error) {
 	s.mu.Lock()
-	c := s.pending[h.Seq]
-	if c == nil { // it gave up while the body came
+	c, ok := s.pending.take(h.Seq)
+	if !ok { // it gave up while the body came
 		s.mu.Unlock()
 		s.stats.StrayResponses.Add(1)
 		body.Release()
 		return
 	}
-	delete(s.pending, h.Seq)
 	c.reply = Reply{Header: *h, Body: body}
 	c.err = err
 	s.mu.Unlock()
@@ -414,16 +413,15 @@ func (s *Session) deliver() {
 	b := s.in.batch
 	s.in.batch = nil
 	s.mu.Lock()
-	wake := false
-	if b != nil && len(b.tasks) > 0 {
-		wake = s.enqueue(b.tasks)
+	if b != nil {
+		s.enter(b)
 	}
 	s.afterCall()
 	s.unlockAndFlush(false)
 	if b == nil {
 		return
 	}
-	if wake {
+	if s.queue.push(b.tasks) {
 		s.cfg.Workers.Go(s.work)
 	}
 	finishAll(b.ready)

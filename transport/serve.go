@@ -16,27 +16,6 @@ type running struct {
 	size int
 }
 
-// taskQueue holds admitted tasks in the order of their arrival.
-type taskQueue struct {
-	tasks []Task
-	next  int
-}
-
-func (q *taskQueue) empty() bool { return q.next == len(q.tasks) }
-
-func (q *taskQueue) pop() Task {
-	t := q.tasks[q.next]
-	q.tasks[q.next] = nil
-	q.next++
-	if q.empty() {
-		q.tasks, q.next = q.tasks[:0], 0
-		if cap(q.tasks) > 64 {
-			q.tasks = nil
-		}
-	}
-	return t
-}
-
 // onRequest decides on a request or oneway by its header, before its body is
 // read.
 func (s *Session) onRequest(h *protocol.Header, bodyLen, size int) error {
@@ -54,7 +33,7 @@ func (s *Session) admit(h *protocol.Header, bodyLen, size int) error {
 		return protocol.Errorf(protocol.ResourceExhausted, "%s: a request of %d bytes; this side takes %d (MaxMessageSize)", Quote(h.ServiceName, h.MethodName), size, s.maxMessage())
 	case h.Flags&protocol.FlagsCritical != 0:
 		return protocol.Errorf(protocol.Unimplemented, "critical flags %#x are not known here", uint32(h.Flags))
-	case s.draining() && h.MessageType == protocol.TypeRequest:
+	case s.goneAway.Load() && h.MessageType == protocol.TypeRequest:
 		return protocol.Draining("shutting down")
 	case s.cfg.Handler == nil:
 		return protocol.Errorf(protocol.Unimplemented, "%s: this side serves nothing", Quote(h.ServiceName, h.MethodName))
@@ -76,13 +55,6 @@ func Quote(service, method string) string {
 
 func noRoom() *protocol.Error {
 	return &protocol.Error{Code: protocol.ResourceExhausted, Message: "too many requests or bytes in flight", Elsewhere: true}
-}
-
-// draining reports whether this side has said goaway.
-func (s *Session) draining() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.goneAway
 }
 
 // askHandler calls Admit, and takes a panic in it for a refusal of this call.
@@ -137,62 +109,36 @@ func (s *Session) accept(h *protocol.Header, body *Buffer) error {
 	return nil
 }
 
-// enqueue makes tasks known and ready to run, with s.mu held. It returns true
-// when a worker must be woken: while the queue is not empty, at least one
-// worker is awake that will look at it. One worker serves a burst of quick
-// requests by itself, and one that blocks has woken another before.
-func (s *Session) enqueue(tasks []inTask) (wake bool) {
-	if s.err != nil {
-		s.discard(tasks)
-		return false
-	}
-	if s.tasks == nil {
-		s.tasks = make(map[uint64]running)
-	}
-	for _, t := range tasks {
-		if _, twice := s.tasks[t.seq]; twice {
+// enter makes the tasks of a batch known, with s.mu held. Those that cannot run
+// are taken out of it: the session has ended, or their number is in use.
+func (s *Session) enter(b *readBatch) {
+	kept := b.tasks[:0]
+	for _, t := range b.tasks {
+		switch {
+		case s.err != nil:
+		case !s.tasks.put(t.seq, running{t.task, t.size}):
 			s.in.fault = fmt.Errorf("%w: sequence number %d is in use already", protocol.ErrMalformed, t.seq)
-			s.cfg.Room.give(1, t.size)
+		default:
+			kept = append(kept, t)
 			continue
 		}
-		s.tasks[t.seq] = running{t.task, t.size}
-		s.queue.tasks = append(s.queue.tasks, t.task)
-	}
-	if s.queue.empty() || s.searchers > 0 {
-		return false
-	}
-	s.searchers++
-	return true
-}
-
-// discard gives back what tasks hold that will not run: the session has ended.
-func (s *Session) discard(tasks []inTask) {
-	for _, t := range tasks {
 		s.cfg.Room.give(1, t.size)
 	}
+	clear(b.tasks[len(kept):])
+	b.tasks = kept
 }
 
 // workLoop is a worker's turn on this session: it runs queued tasks until there
-// are none. It is entered as a searcher.
+// are none.
 func (s *Session) workLoop() {
-	s.mu.Lock()
-	for !s.queue.empty() {
-		t := s.queue.pop()
-		s.searchers--
-		another := !s.queue.empty() && s.searchers == 0
-		if another {
-			s.searchers++
-		}
-		s.mu.Unlock()
+	t, another := s.queue.pop(false)
+	for t != nil {
 		if another {
 			s.cfg.Workers.Go(s.work)
 		}
 		t.Run()
-		s.mu.Lock()
-		s.searchers++
+		t, another = s.queue.pop(true)
 	}
-	s.searchers--
-	s.mu.Unlock()
 }
 
 // Reply answers the request that h.Seq names and ends its task. It takes body
@@ -221,7 +167,7 @@ func (s *Session) Reply(h *protocol.Header, body *Buffer) error {
 	}
 	s.out.add(h, body, nil, false)
 	s.afterCall()
-	s.unlockAndFlush(len(s.tasks) > 0)
+	s.unlockAndFlush(s.tasks.len() > 0)
 	return nil
 }
 
@@ -262,18 +208,15 @@ func (s *Session) Finish(seq uint64) {
 
 // endTask forgets a task and gives its room back, with s.mu held.
 func (s *Session) endTask(seq uint64) {
-	r, ok := s.tasks[seq]
-	if !ok {
-		return
+	if r, ok := s.tasks.take(seq); ok {
+		s.cfg.Room.give(1, r.size)
 	}
-	delete(s.tasks, seq)
-	s.cfg.Room.give(1, r.size)
 }
 
 // onCancel tells the task that its caller has gone.
 func (s *Session) onCancel(h *protocol.Header) {
 	s.mu.Lock()
-	r, ok := s.tasks[h.Seq]
+	r, ok := s.tasks.get(h.Seq)
 	s.mu.Unlock()
 	if !ok {
 		ok = s.cancelBatched(h.Seq)

@@ -130,22 +130,23 @@ type Session struct {
 	in    inbound // the reader's own
 	frame frameWatch
 
+	queue taskQueue // what waits for a worker
+
+	goneAway atomic.Bool // we sent a goaway; set with mu held
+
 	mu sync.Mutex
 	// Guarded by mu:
-	err       error // why the session ended; nil while it lives
-	seq       uint64
-	pending   map[uint64]*call
-	out       outbox
-	tasks     map[uint64]running // requests and oneways being served, by the peer's Seq
-	queue     taskQueue
-	searchers int  // workers awake that will look at queue; >= 1 while it is not empty
-	pausing   bool // the reader waits for room
-	goneAway  bool // we sent a goaway
-	peerGone  bool // the peer sent one
-	answered  bool // the peer has answered anything at all
-	unpause   chan struct{}
-	peerMax   int      // the largest frame the peer takes
-	peerComp  []string // compressors the peer accepts
+	err      error // why the session ended; nil while it lives
+	seq      uint64
+	pending  seqTable[*call] // calls of this side, by their Seq
+	out      outbox
+	tasks    seqTable[running] // requests and oneways being served, by the peer's Seq
+	pausing  bool              // the reader waits for room
+	peerGone bool              // the peer sent one
+	answered bool              // the peer has answered anything at all
+	unpause  chan struct{}
+	peerMax  int      // the largest frame the peer takes
+	peerComp []string // compressors the peer accepts
 }
 
 // NewSession starts a session on conn, which it owns from now on. A TLS
@@ -246,7 +247,7 @@ func (s *Session) Cause() error {
 func (s *Session) Usable() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.err == nil && !s.peerGone && !s.goneAway
+	return s.err == nil && !s.peerGone && !s.goneAway.Load()
 }
 
 // PeerLeft reports whether the peer said goaway, and whether it had answered
@@ -265,7 +266,7 @@ func (s *Session) LastHeard() time.Time { return time.Unix(0, s.heard.Load()) }
 func (s *Session) Load() (calls, tasks int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.pending), len(s.tasks)
+	return s.pending.len(), s.tasks.len()
 }
 
 // Close ends the session now and waits until its goroutines have ended. Calls
@@ -296,8 +297,8 @@ func (s *Session) failLocked(err error, unsent int) {
 	}
 	s.err = err
 	s.frame.stop()
-	pending, tasks := s.pending, s.tasks
-	s.pending = nil
+	pending, tasks := s.pending.all(), s.tasks.all()
+	s.pending = seqTable[*call]{}
 	drained := errors.Is(err, errDrained)
 	ended := make([]*call, 0, len(pending))
 	for _, c := range pending {
