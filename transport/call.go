@@ -9,10 +9,21 @@ import (
 	"github.com/sinew-rpc/sinew/protocol"
 )
 
-// Reply is the answer to a call as it arrived. Body is the caller's to release.
+// Reply is the answer to a call as it arrived. Header and Body are lent until
+// Release.
 type Reply struct {
 	Header protocol.Header
-	Body   *Buffer
+	Body   []byte
+
+	call *call
+	lent *Buffer // holds Body, where that is too large for the call's own room
+}
+
+// Release gives the reply's room back, once. Releasing nil does nothing.
+func (r *Reply) Release() {
+	if r != nil {
+		r.call.free()
+	}
 }
 
 // call is one exchange that this side opened, or a oneway until it is written.
@@ -24,10 +35,15 @@ type call struct {
 	place place         // guarded by the session's mu
 	done  chan struct{} // capacity 1
 	timer *time.Timer   // calls expire; nil until a call had a deadline
+	timed bool          // the timer was started for this call
 
 	reply Reply
+	room  []byte // of small replies
 	err   *protocol.Error
 }
+
+// callRoom is up to what size a reply stays in the room of its call.
+const callRoom = 1 << 10
 
 func (c *call) finish() { c.done <- struct{}{} }
 
@@ -35,18 +51,22 @@ func (s *Session) newCall() *call {
 	c, ok := s.cfg.calls.Get().(*call)
 	if !ok {
 		c = &call{done: make(chan struct{}, 1)}
+		c.reply.call = c
 	}
 	c.s = s
 	return c
 }
 
-// free gives c back for another call, unless its timer may still be running.
-func (s *Session) free(c *call, timed bool) {
-	if timed && !c.timer.Stop() {
-		return
+// free makes the call ready for another, unless its timer may still be running.
+func (c *call) free() {
+	c.reply.lent.Release()
+	cfg, running := c.s.cfg, c.timed && !c.timer.Stop()
+	if running {
+		return // expire looks at the call: let the collector have it
 	}
-	c.s, c.seq, c.place, c.reply, c.err = nil, 0, place{}, Reply{}, nil
-	s.cfg.calls.Put(c)
+	c.s, c.seq, c.place, c.timed, c.err = nil, 0, place{}, false, nil
+	c.reply = Reply{call: c}
+	cfg.calls.Put(c)
 }
 
 // RoundTrip sends a request and waits for its response. It fills in h's Seq and
@@ -55,44 +75,54 @@ func (s *Session) free(c *call, timed bool) {
 // is).
 //
 // A response with a status other than OK is returned as a Reply, not as an
-// error. The error is a *protocol.Error with its outcome: Unavailable when the
-// session cannot be used or was lost, DeadlineExceeded, Canceled, or
-// ResourceExhausted when the request or its response is too large.
-func (s *Session) RoundTrip(ctx context.Context, deadline time.Time, h *protocol.Header, body *Buffer) (Reply, error) {
+// error. The reply must be released. The error is a *protocol.Error with its
+// outcome: Unavailable when the session cannot be used or was lost,
+// DeadlineExceeded, Canceled, or ResourceExhausted when the request or its
+// response is too large.
+func (s *Session) RoundTrip(ctx context.Context, deadline time.Time, h *protocol.Header, body *Buffer) (*Reply, error) {
 	c := s.newCall()
 	if err := s.open(ctx, deadline, h, body, c); err != nil {
-		s.free(c, false)
-		return Reply{}, err
+		c.free()
+		return nil, err
 	}
-	timed := h.Timeout > 0
-	if timed {
+	if h.Timeout > 0 {
 		c.startClock(h.Timeout)
+	}
+	c.wait(ctx)
+	if err := c.err; err != nil {
+		c.free()
+		return nil, err
+	}
+	return &c.reply, nil
+}
+
+// wait returns when the call has ended.
+func (c *call) wait(ctx context.Context) {
+	gone := ctx.Done()
+	if gone == nil { // a plain receive costs less than a select
+		<-c.done
+		return
 	}
 	select {
 	case <-c.done:
-	case <-ctx.Done():
-		s.abandon(c, contextError(ctx))
+	case <-gone:
+		c.s.abandon(c, contextError(ctx))
 		<-c.done
 	}
-	reply, err := c.reply, c.err
-	s.free(c, timed)
-	if err != nil {
-		return Reply{}, err
-	}
-	return reply, nil
 }
 
 // Notify sends a oneway and waits until it is written to the socket. Arguments
 // and errors are those of RoundTrip.
 func (s *Session) Notify(ctx context.Context, deadline time.Time, h *protocol.Header, body *Buffer) error {
-	_, err := s.RoundTrip(ctx, deadline, h, body)
+	reply, err := s.RoundTrip(ctx, deadline, h, body)
+	reply.Release()
 	return err
 }
 
 // Ping sends a heartbeat and waits for its answer.
 func (s *Session) Ping(ctx context.Context, deadline time.Time) error {
 	reply, err := s.RoundTrip(ctx, deadline, &protocol.Header{MessageType: protocol.TypeHeartbeat}, nil)
-	reply.Body.Release()
+	reply.Release()
 	return err
 }
 
@@ -213,6 +243,7 @@ func (o *outbox) leave(w *outWaiter) bool {
 
 // startClock arms the call's deadline.
 func (c *call) startClock(left time.Duration) {
+	c.timed = true
 	if c.timer == nil {
 		c.timer = time.AfterFunc(left, c.expire)
 	} else {

@@ -360,7 +360,7 @@ func (s *Session) bodyDone() error {
 	s.cfg.Room.givePartial(in.held)
 	in.held = 0
 	if in.head.MessageType == protocol.TypeResponse {
-		s.completeCall(&in.head, body, nil)
+		s.completeCall(&in.head, nil, body, nil)
 		return nil
 	}
 	return s.accept(&in.head, body)
@@ -368,41 +368,56 @@ func (s *Session) bodyDone() error {
 
 // onResponse finds the call that a response answers.
 func (s *Session) onResponse(h *protocol.Header, bodyLen, size int) error {
+	in := &s.in
+	if size > s.maxMessage() || h.Flags&protocol.FlagsCritical != 0 {
+		s.completeCall(h, nil, nil, s.unusable(h, size))
+		return s.skipBody(bodyLen, size)
+	}
+	if bodyLen <= in.w-in.r && bodyLen <= callRoom {
+		in.frames++
+		in.r += bodyLen
+		s.completeCall(h, in.buf.B[in.r-bodyLen:in.r], nil, nil)
+		return nil
+	}
 	s.mu.Lock()
 	_, waited := s.pending.get(h.Seq)
-	s.answered = true
 	s.mu.Unlock()
-	switch {
-	case !waited:
+	if !waited {
 		s.stats.StrayResponses.Add(1)
-		return s.skipBody(bodyLen, size)
-	case size > s.maxMessage():
-		s.stats.OversizedReplies.Add(1)
-		err := protocol.Errorf(protocol.ResourceExhausted, "the reply has %d bytes; this side takes %d (MaxMessageSize)", size, s.maxMessage())
-		s.completeCall(h, nil, err.WithOutcome(protocol.Ran))
-		return s.skipBody(bodyLen, size)
-	case h.Flags&protocol.FlagsCritical != 0:
-		err := protocol.Errorf(protocol.Unimplemented, "the reply has critical flags %#x that this side does not know", uint32(h.Flags))
-		s.completeCall(h, nil, err.WithOutcome(protocol.Ran))
 		return s.skipBody(bodyLen, size)
 	}
 	s.wantBody(bodyLen)
 	return nil
 }
 
-// completeCall hands a response, or what is wrong with it, to its call.
-func (s *Session) completeCall(h *protocol.Header, body *Buffer, err *protocol.Error) {
+// unusable says why a response cannot be used.
+func (s *Session) unusable(h *protocol.Header, size int) *protocol.Error {
+	if size > s.maxMessage() {
+		s.stats.OversizedReplies.Add(1)
+		return protocol.Errorf(protocol.ResourceExhausted, "the reply has %d bytes; this side takes %d (MaxMessageSize)", size, s.maxMessage()).WithOutcome(protocol.Ran)
+	}
+	return protocol.Errorf(protocol.Unimplemented, "the reply has critical flags %#x that this side does not know", uint32(h.Flags)).WithOutcome(protocol.Ran)
+}
+
+// completeCall hands a response, or what is wrong with it, to its call. The
+// body is in small, which is copied, or in large, which is taken over.
+func (s *Session) completeCall(h *protocol.Header, small []byte, large *Buffer, err *protocol.Error) {
 	s.mu.Lock()
+	s.answered = true
 	c, ok := s.pending.take(h.Seq)
-	if !ok { // it gave up while the body came
-		s.mu.Unlock()
+	s.mu.Unlock()
+	if !ok { // nobody asked, or who asked gave up
 		s.stats.StrayResponses.Add(1)
-		body.Release()
+		large.Release()
 		return
 	}
-	c.reply = Reply{Header: *h, Body: body}
-	c.err = err
-	s.mu.Unlock()
+	c.reply.Header, c.reply.lent, c.err = *h, large, err
+	if large != nil {
+		c.reply.Body = large.B
+	} else {
+		c.room = append(c.room[:0], small...)
+		c.reply.Body = c.room
+	}
 	b := s.in.lendBatch()
 	b.ready = append(b.ready, c)
 }

@@ -137,8 +137,8 @@ func ask(s *Session, method, body string, timeout time.Duration) (string, error)
 	if err != nil {
 		return "", err
 	}
-	defer reply.Body.Release()
-	return string(reply.Body.B), protocol.FromResponse(&reply.Header)
+	defer reply.Release()
+	return string(reply.Body), protocol.FromResponse(&reply.Header)
 }
 
 func wantError(t *testing.T, err error, code protocol.Code, o protocol.Outcome) {

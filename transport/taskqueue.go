@@ -15,7 +15,7 @@ type taskQueue struct {
 }
 
 // keptQueue is the capacity above which an empty queue lets its room go.
-const keptQueue = 64
+const keptQueue = 256
 
 // push adds a batch. It returns true when a worker must be woken, which then
 // begins with pop(false).

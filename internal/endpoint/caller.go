@@ -61,7 +61,7 @@ func (c *Caller) CallWith(ctx context.Context, s *transport.Session, extra map[s
 	if callErr != nil {
 		return c.explain(ctx, &h, callErr)
 	}
-	defer reply.Body.Release()
+	defer reply.Release()
 	if h.MessageType == protocol.TypeOneway {
 		return nil
 	}
@@ -71,7 +71,7 @@ func (c *Caller) CallWith(ctx context.Context, s *transport.Session, extra map[s
 	if replyMeta != nil {
 		*replyMeta = reply.Header.MetaData
 	}
-	return c.decode(&h, &reply, resp)
+	return c.decode(&h, reply, resp)
 }
 
 // encode makes the body and completes the header.
@@ -128,13 +128,13 @@ func (c *Caller) merge(meta map[string]string) map[string]string {
 func (c *Caller) decode(h *protocol.Header, reply *transport.Reply, resp any) error {
 	if m, ok := resp.(*protocol.Message); ok {
 		m.Header = reply.Header
-		m.Body = append([]byte(nil), reply.Body.B...)
+		m.Body = append([]byte(nil), reply.Body...)
 		return nil
 	}
 	if resp == nil {
 		return nil
 	}
-	err := unmarshal(&reply.Header, reply.Body.B, resp, c.MaxMessageSize, c.MaxElements)
+	err := unmarshal(&reply.Header, reply.Body, resp, c.MaxMessageSize, c.MaxElements)
 	if err == nil {
 		return nil
 	}
