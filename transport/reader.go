@@ -104,6 +104,9 @@ func (s *Session) readFrames() error {
 		if s.in.fault != nil {
 			return s.in.fault
 		}
+		if eased := s.queue.ahead(); eased != nil {
+			<-eased // the workers come to it even when the session has ended
+		}
 		if err := s.fill(); err != nil {
 			return err
 		}

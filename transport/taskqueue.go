@@ -9,10 +9,23 @@ import "sync"
 type taskQueue struct {
 	mu sync.Mutex
 	// Guarded by mu:
-	tasks     []Task
-	next      int // tasks[next:] are waiting
-	searchers int // workers awake that will look at the queue
+	tasks     []queuedTask
+	next      int           // tasks[next:] are waiting
+	bytes     int           // of their bodies
+	searchers int           // workers awake that will look at the queue
+	eased     chan struct{} // closed when bytes is down to half of maxAhead; nil while nobody waits
 }
+
+type queuedTask struct {
+	task Task
+	size int
+}
+
+// maxAhead is how many bytes of bodies the reader may be ahead of the workers.
+// The queue is that long only while the processor is busy: a task leaves it when
+// a worker runs, whatever handlers wait for. Reading on would then fill memory
+// and caches with what nobody has time for.
+const maxAhead = 512 << 10
 
 // keptQueue is the capacity above which an empty queue lets its room go.
 const keptQueue = 256
@@ -26,7 +39,8 @@ func (q *taskQueue) push(batch []inTask) (wake bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, t := range batch {
-		q.tasks = append(q.tasks, t.task)
+		q.tasks = append(q.tasks, queuedTask{t.task, t.size})
+		q.bytes += t.size
 	}
 	if q.searchers > 0 {
 		return false
@@ -48,9 +62,14 @@ func (q *taskQueue) pop(ran bool) (t Task, another bool) {
 	if q.next == len(q.tasks) {
 		return nil, false
 	}
-	t = q.tasks[q.next]
-	q.tasks[q.next] = nil
+	t = q.tasks[q.next].task
+	q.bytes -= q.tasks[q.next].size
+	q.tasks[q.next] = queuedTask{}
 	q.next++
+	if q.eased != nil && q.bytes <= maxAhead/2 {
+		close(q.eased)
+		q.eased = nil
+	}
 	if q.next < len(q.tasks) {
 		if q.searchers > 0 {
 			return t, false
@@ -63,4 +82,18 @@ func (q *taskQueue) pop(ran bool) (t Task, another bool) {
 		q.tasks = nil
 	}
 	return t, false
+}
+
+// ahead returns a channel that is closed when the workers have caught up, nil
+// when the reader is not too far ahead of them.
+func (q *taskQueue) ahead() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.bytes <= maxAhead {
+		return nil
+	}
+	if q.eased == nil {
+		q.eased = make(chan struct{})
+	}
+	return q.eased
 }

@@ -120,7 +120,6 @@ func (t *task) Run() {
 	}
 	t.answer(err)
 	t.Context.End()
-	t.body.Release()
 }
 
 // expired is the answer to a request whose caller waits no more: it is dropped
@@ -212,6 +211,7 @@ func (t *task) answer(err error) {
 			log.Warningf("sinew: oneway %s failed: %v", transport.Quote(t.req.ServiceName, t.req.MethodName), err)
 		}
 		t.reply.Release()
+		t.body.Release()
 		t.session.Finish(t.seq)
 		return
 	}
@@ -227,6 +227,7 @@ func (t *task) answer(err error) {
 		h.StatusCode, h.Error, h.Flags = protocol.OK, "", 0
 		body = t.replyBody()
 	}
+	t.body.Release() // before the answer goes out, which may wait for a peer that reads slowly
 	if meta := t.takeReplyMeta(); meta != nil {
 		h.MetaData = mergeMeta(h.MetaData, meta)
 	}
