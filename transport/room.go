@@ -43,6 +43,13 @@ func (r *Room) Bytes() int64 {
 	return r.bytes.Load()
 }
 
+// Take takes room for one request that did not come on a session, with a body
+// of n bytes, or nothing and returns false. Give gives it back.
+func (r *Room) Take(n int) bool { return r.take(1, n) }
+
+// Give gives back what Take took for a body of n bytes.
+func (r *Room) Give(n int) { r.give(1, n) }
+
 // take takes room for requests and bytes, or nothing and returns false. One
 // body larger than the whole bound never fits.
 func (r *Room) take(requests, bytes int) bool {

@@ -85,6 +85,10 @@ type SessionConfig struct {
 	ReadPause time.Duration
 	// Hello is the metadata of the first frame that is sent; empty sends none.
 	Hello map[string]string
+	// OnStart is told of a new session before anything is read or written on
+	// it, so that an owner can be set that the first request finds. It runs in
+	// NewSession. May be nil.
+	OnStart func(s *Session)
 	// OnGoAway is told on the reader that the peer is going away. May be nil.
 	OnGoAway func(s *Session, reason string)
 	// OnEnd is told once, on the reader's goroutine, when the session has
@@ -163,6 +167,9 @@ func NewSession(conn net.Conn, cfg *SessionConfig) (*Session, error) {
 	s.sock = newSocket(conn)
 	s.work = s.workLoop
 	s.heard.Store(time.Now().UnixNano())
+	if cfg.OnStart != nil {
+		cfg.OnStart(s)
+	}
 	if len(cfg.Hello) > 0 {
 		s.out.appendSmall(&protocol.Header{MessageType: protocol.TypeHello, MetaData: cfg.Hello}, nil)
 	}
