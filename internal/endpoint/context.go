@@ -20,7 +20,7 @@ type Context struct {
 	limit    time.Duration      // what made deadline, where it is not the parent's
 	session  *transport.Session // nil for a call that this side makes
 	incoming *protocol.Message  // nil for a call that this side makes
-	task     *task              // nil unless the request came on a session
+	task     *task              // nil for a call that this side makes
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -67,7 +67,7 @@ func (c *Context) Done() <-chan struct{} {
 	if !c.deadline.IsZero() {
 		c.timer = time.AfterFunc(time.Until(c.deadline), func() { c.Cancel(context.DeadlineExceeded) })
 	}
-	if c.incoming == nil && c.parent.Done() != nil {
+	if c.session == nil && c.parent.Done() != nil {
 		parent := c.parent
 		c.detach = context.AfterFunc(parent, func() { c.Cancel(parent.Err()) })
 	}
@@ -85,7 +85,7 @@ func (c *Context) errLocked() error {
 	if c.err != nil {
 		return c.err
 	}
-	if c.incoming == nil {
+	if c.session == nil {
 		if err := c.parent.Err(); err != nil {
 			return err
 		}
@@ -98,8 +98,9 @@ func (c *Context) errLocked() error {
 
 type contextKey struct{}
 
-// Value returns what the parent holds; for a request also its metadata and its
-// session.
+// Value returns what the parent holds; for a request its metadata and its
+// session, and nothing of a parent: what a gateway beside the server keeps in
+// its context is not known to the handlers of another process either.
 func (c *Context) Value(key any) any {
 	switch key.(type) {
 	case contextKey:
@@ -111,10 +112,11 @@ func (c *Context) Value(key any) any {
 			return c.incoming.MetaData
 		}
 	}
-	if c.session != nil {
-		if v := c.session.Value(key); v != nil {
-			return v
-		}
+	switch {
+	case c.session != nil:
+		return c.session.Value(key)
+	case c.incoming != nil:
+		return nil
 	}
 	return c.parent.Value(key)
 }

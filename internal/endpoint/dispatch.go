@@ -152,6 +152,10 @@ func (d *Dispatcher) Serve(ctx context.Context, req, res *protocol.Message) erro
 	if err != nil {
 		return err
 	}
+	t := taskOf(ctx)
+	if t == nil { // whether the method was entered would not be known
+		return protocol.NewError(protocol.Internal, "a wrapper passed on a context that does not derive from the one it was given")
+	}
 	args := m.NewRequest()
 	if err := unmarshal(&req.Header, req.Body, args, d.MaxMessageSize, d.MaxElements); err != nil {
 		return decodeError(m, err)
@@ -160,10 +164,7 @@ func (d *Dispatcher) Serve(ctx context.Context, req, res *protocol.Message) erro
 	if m.NeedsReply() {
 		reply = m.NewReply()
 	}
-	t := taskOf(ctx)
-	if t != nil {
-		t.entered = true
-	}
+	t.entered = true
 	reply, err = m.Call(ctx, args, reply)
 	if err != nil || req.MessageType == protocol.TypeOneway {
 		return err
@@ -174,15 +175,11 @@ func (d *Dispatcher) Serve(ctx context.Context, req, res *protocol.Message) erro
 		return protocol.Errorf(protocol.Internal, "%s: the reply cannot be encoded: %w", m.FullName(), err)
 	}
 	d.sizes.learn(len(body.B))
-	res.Body = body.B
-	if t != nil {
-		t.reply = body
-	}
+	res.Body, t.reply = body.B, body
 	return nil
 }
 
-// taskOf returns the task that ctx belongs to, nil where the request did not
-// come on a session.
+// taskOf returns the task that ctx belongs to, nil where it is of none.
 func taskOf(ctx context.Context) *task {
 	c, ok := ctx.(*Context)
 	if !ok {
