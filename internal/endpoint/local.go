@@ -1,0 +1,65 @@
+package endpoint
+
+import (
+	"context"
+	"runtime/debug"
+	"time"
+
+	"github.com/sinew-rpc/sinew/internal/log"
+	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/transport"
+)
+
+// Do serves a request that did not come on a session, as if it had: admission,
+// chain, method. m is neither changed nor kept. The context of the handler ends
+// with ctx and holds none of its values. The message is the caller's; it is
+// empty for a oneway. The error is a *protocol.Error whose outcome is Refused or
+// Ran.
+func (d *Dispatcher) Do(ctx context.Context, m *protocol.Message) (*protocol.Message, error) {
+	t := &task{d: d, seq: m.Seq, req: *m}
+	t.Context.parent, t.Context.incoming, t.Context.task = ctx, &t.req, t
+	t.Context.deadline, _ = ctx.Deadline()
+	if m.Timeout > 0 {
+		if limit := time.Now().Add(m.Timeout); t.Context.deadline.IsZero() || limit.Before(t.Context.deadline) {
+			t.Context.deadline = limit
+		}
+	}
+	defer t.Context.End()
+	err := d.admitLocal(&t.Context, &t.req)
+	if err == nil {
+		if err = t.Context.Err(); err != nil {
+			err = expired(err)
+		} else {
+			err = t.handle()
+		}
+	}
+	return t.result(err)
+}
+
+// admitLocal is Admit with a panic in it taken for a refusal of this call.
+func (d *Dispatcher) admitLocal(ctx context.Context, m *protocol.Message) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			log.Errorf("sinew: admission of %s panicked: %v\n%s", transport.Quote(m.ServiceName, m.MethodName), p, debug.Stack())
+			err = protocol.Errorf(protocol.Internal, "admission panicked: %v", p)
+		}
+	}()
+	return d.Admit(ctx, &m.Header, len(m.Body))
+}
+
+// result is what the chain came to, as it would arrive over a session.
+func (t *task) result(err error) (*protocol.Message, error) {
+	defer t.reply.Release()
+	h := protocol.Header{
+		Seq:           t.seq,
+		MessageType:   protocol.TypeResponse,
+		SerializeType: t.req.SerializeType,
+		MetaData:      mergeMeta(t.res.MetaData, t.takeReplyMeta()),
+	}
+	if err != nil {
+		protocol.ToResponse(&h, err, !t.entered)
+		return nil, protocol.FromResponse(&h)
+	}
+	h.SerializeType, h.CompressType = t.res.SerializeType, t.res.CompressType
+	return &protocol.Message{Header: h, Body: append([]byte(nil), t.res.Body...)}, nil
+}
