@@ -1,0 +1,263 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/sinew-rpc/sinew/internal/backoff"
+	"github.com/sinew-rpc/sinew/internal/log"
+	"github.com/sinew-rpc/sinew/registry"
+)
+
+// registryGrace is how long the end of a server waits for the registry when
+// nothing else is left to wait for.
+const registryGrace = time.Second
+
+// registration keeps one address registered. Its goroutine registers until that
+// has succeeded, and again when the services change, and unregisters in the end;
+// endRegistrations waits for it, but no longer than registryGrace: a registry
+// may hang.
+type registration struct {
+	server   *SGServer
+	provider registry.Provider // the goroutine's own
+
+	changed  chan struct{}   // capacity 1: register again
+	ctx      context.Context // ends when it is to leave
+	leave    context.CancelFunc
+	final    context.Context // ends when it must give up leaving
+	giveUp   context.CancelFunc
+	draining bool          // set before leave: say so before unregistering
+	done     chan struct{} // closed when the goroutine has ended
+
+	// Guarded by server.mu:
+	registered bool
+	err        error // of the last attempt
+}
+
+// Registered reports whether every address that is served stands in the
+// registry; if not, err says why the last attempt failed, nil before its end.
+// Without a Registry, before Serve and after Shutdown it is false and nil.
+func (s *SGServer) Registered() (ok bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ok = len(s.registrations) > 0
+	for _, r := range s.registrations {
+		ok = ok && r.registered
+		if err == nil {
+			err = r.err
+		}
+	}
+	return ok, err
+}
+
+// startRegistration returns nil when there is no registry.
+func (s *SGServer) startRegistration(p registry.Provider) *registration {
+	if s.option.Registry == nil {
+		return nil
+	}
+	r := &registration{server: s, provider: p, changed: make(chan struct{}, 1), done: make(chan struct{})}
+	r.ctx, r.leave = context.WithCancel(context.Background())
+	r.final, r.giveUp = context.WithCancel(context.Background())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase != serving {
+		return nil // nobody would end it
+	}
+	s.registrations = append(s.registrations, r)
+	go r.run()
+	return r
+}
+
+// leave tells registrations to unregister. It does not wait. The lock of their
+// server is held.
+func leave(rs []*registration, draining bool) {
+	for _, r := range rs {
+		if r.ctx.Err() == nil {
+			r.draining = draining
+			r.leave()
+		}
+	}
+}
+
+// endRegistration is for a listener that failed while the server goes on.
+func (s *SGServer) endRegistration(r *registration) {
+	if r == nil {
+		return
+	}
+	s.mu.Lock()
+	leave([]*registration{r}, false)
+	s.mu.Unlock()
+	s.awaitRegistrations([]*registration{r})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.registrations = slices.DeleteFunc(s.registrations, func(other *registration) bool { return other == r })
+}
+
+// endRegistrations waits for registrations that were told to leave.
+func (s *SGServer) endRegistrations() {
+	s.mu.Lock()
+	rs := s.registrations
+	s.registrations = nil
+	s.mu.Unlock()
+	s.awaitRegistrations(rs)
+}
+
+func (s *SGServer) awaitRegistrations(rs []*registration) {
+	t := time.NewTimer(registryGrace)
+	defer t.Stop()
+	late := false
+	for _, r := range rs {
+		if !late {
+			select {
+			case <-r.done:
+			case <-t.C:
+				late = true
+				log.Warningf("server: the registry does not answer; %s stays listed until its TTL is over", r.provider.ProviderKey)
+			}
+		}
+		r.giveUp()
+	}
+}
+
+// servicesChanged has what was registered before registered again.
+func (s *SGServer) servicesChanged() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.registrations {
+		select {
+		case r.changed <- struct{}{}:
+		default: // it will look anyway
+		}
+	}
+}
+
+func (r *registration) run() {
+	defer close(r.done)
+	for r.register() {
+		select {
+		case <-r.changed:
+		case <-r.ctx.Done():
+		}
+	}
+	r.note(false, nil)
+	reg, o := r.server.option.Registry, r.server.option.RegisterOption
+	if r.draining {
+		r.provider.Draining = true
+		if err := reg.Register(r.final, o, r.provider); err != nil {
+			log.V(1).Infof("server: %s was not marked as draining: %v", r.provider.ProviderKey, err)
+		}
+	}
+	var failures backoff.Backoff
+	for {
+		err := reg.Unregister(r.final, o, r.provider)
+		if err == nil {
+			return
+		}
+		log.Warningf("server: %s was not unregistered: %v", r.provider.ProviderKey, err)
+		if failures.Wait(r.final) != nil {
+			return
+		}
+	}
+}
+
+// register registers until it succeeds, false when it is to leave.
+func (r *registration) register() bool {
+	var failures backoff.Backoff
+	for r.ctx.Err() == nil {
+		r.provider.Services = services(&r.server.table)
+		err := r.server.option.Registry.Register(r.ctx, r.server.option.RegisterOption, r.provider)
+		r.note(err == nil, err)
+		if err == nil {
+			return true
+		}
+		if r.ctx.Err() != nil {
+			return false
+		}
+		log.Warningf("server: %s is not registered: %v; trying again", r.provider.ProviderKey, err)
+		if failures.Wait(r.ctx) != nil {
+			return false
+		}
+	}
+	return false
+}
+
+func (r *registration) note(ok bool, err error) {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	r.registered, r.err = ok, err
+}
+
+// provider describes what is served on ln.
+func (s *SGServer) provider(ln net.Listener, network string, meta map[string]string) (registry.Provider, error) {
+	p := registry.Provider{
+		Network: network,
+		Addr:    ln.Addr().String(),
+		Tags:    maps.Clone(s.option.Tags),
+		Version: meta["version"],
+		Started: time.Now(),
+	}
+	if w := meta["weight"]; w != "" {
+		weight, err := strconv.Atoi(w)
+		if err != nil {
+			return p, fmt.Errorf(`server: meta["weight"] %q is no number`, w)
+		}
+		p.Weight = weight
+	}
+	if s.option.Registry != nil {
+		p.Addr = s.reachable(network, p.Addr)
+	}
+	p.ProviderKey = registry.JoinKey(p.Network, p.Addr)
+	return p, nil
+}
+
+// reachable returns the address that others can dial: a wildcard address is
+// replaced by one of this host's, unless RegisterOption.Advertise is to replace
+// it anyway.
+func (s *SGServer) reachable(network, addr string) string {
+	if network == "unix" {
+		if abs, err := filepath.Abs(addr); err == nil && addr[0] != '@' {
+			return abs
+		}
+		return addr
+	}
+	host, port, err := net.SplitHostPort(addr)
+	ip := net.ParseIP(host)
+	if err != nil || ip == nil || !ip.IsUnspecified() || s.option.RegisterOption.Advertise != "" {
+		return addr
+	}
+	own := hostAddr(network)
+	log.Warningf("server: %s listens on every address and is registered under %s: set RegisterOption.Advertise if consumers cannot dial that", addr, own)
+	return net.JoinHostPort(own, port)
+}
+
+// hostAddr returns an address of this host that is not the loopback, of the
+// family that network wants and IPv4 if both will do; the loopback if there is
+// none.
+func hostAddr(network string) string {
+	addrs, _ := net.InterfaceAddrs() // without any, the loopback is left
+	found := ""
+	for _, a := range addrs {
+		ipNet, ok := a.(*net.IPNet)
+		if !ok || !ipNet.IP.IsGlobalUnicast() {
+			continue
+		}
+		if four := ipNet.IP.To4() != nil; four && network != "tcp6" {
+			return ipNet.IP.String()
+		} else if !four && network != "tcp4" && found == "" {
+			found = ipNet.IP.String()
+		}
+	}
+	switch {
+	case found != "":
+		return found
+	case network == "tcp6":
+		return "::1"
+	}
+	return "127.0.0.1"
+}

@@ -1,0 +1,198 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/sinew-rpc/sinew/internal/log"
+)
+
+const (
+	goAwayReason = "the server is shutting down"
+	// handlerGrace is how long Close waits for handlers whose contexts it has
+	// ended. It is bounded because Close may be called by a handler.
+	handlerGrace = time.Second
+)
+
+// errShutDownWait is the cause when a drain took longer than it may.
+var errShutDownWait = fmt.Errorf("Option.ShutDownWait is over: %w", context.DeadlineExceeded)
+
+// CutError tells what Shutdown, or a Close during it, cut off.
+type CutError struct {
+	// Calls is the requests, oneways included, whose handlers had not returned.
+	// Their contexts were cancelled.
+	Calls int
+	// Connections is the connections that clients had not closed yet.
+	Connections int
+	// After is how long the drain had lasted.
+	After time.Duration
+
+	cause error
+}
+
+// Error tells what was cut, when and why.
+func (e *CutError) Error() string {
+	return fmt.Sprintf("server: shutdown cut off %d calls and %d connections after %v: %v", e.Calls, e.Connections, e.After, e.cause)
+}
+
+// Unwrap returns why the drain ended: the error of Shutdown's context,
+// ErrServerClosed for a Close, or an error that names Option.ShutDownWait.
+func (e *CutError) Unwrap() error { return e.cause }
+
+// drain is what is known of a shutdown.
+type drain struct {
+	began   time.Time // zero before
+	noticed bool      // drained is closed
+	leaving []*registration
+	cut     *CutError // nil when nothing was cut
+}
+
+// Shutdown drains the server, for as long as ctx and Option.ShutDownWait allow,
+// then ends it. Every client is told at once to open nothing new, what runs goes
+// on, and the server ends when the clients have closed their connections and
+// the handlers, those of oneways included, have returned. Until then listeners
+// stay open and new connections are told as well. Beside it the registry is told
+// that this server drains, then that it is gone; when nothing else is left, the
+// registry is waited for at most one second.
+//
+// It returns a *CutError when something had to be cut off. A second Shutdown
+// joins the first, and may end the drain earlier by its own ctx. Before Serve it
+// ends the server. It must not be called by a handler, which would wait for
+// itself: start a goroutine.
+func (s *SGServer) Shutdown(ctx context.Context) error {
+	peers, deadline := s.beginDrain()
+	for _, p := range peers {
+		p.session.GoAway(goAwayReason)
+	}
+	ctx, cancel := context.WithDeadlineCause(ctx, deadline, errShutDownWait)
+	defer cancel()
+	s.awaitDrain(ctx)
+	s.end(context.Cause(ctx))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.drain.cut != nil {
+		return s.drain.cut
+	}
+	return nil
+}
+
+// Close ends the server now: connections are closed, handlers' contexts
+// cancelled. It waits for the registry and for handlers at most one second each;
+// Serve returns when all have ended. It returns nil, and may be called at any
+// time, more than once, by handlers too.
+func (s *SGServer) Close() error {
+	s.end(ErrServerClosed)
+	return nil
+}
+
+// beginDrain returns the connections to be told, none when that was done
+// before, and when the drain is over at the latest.
+func (s *SGServer) beginDrain() (peers []*Peer, deadline time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == serving {
+		s.phase = draining
+		s.drain.began = time.Now()
+		for _, p := range s.peers {
+			peers = append(peers, p)
+		}
+		s.drain.leaving = slices.Clone(s.registrations)
+		leave(s.drain.leaving, true)
+		s.noticeDrainedLocked()
+	}
+	return peers, s.drain.began.Add(s.option.ShutDownWait)
+}
+
+// noticeDrainedLocked notices when a draining server has no connection left.
+func (s *SGServer) noticeDrainedLocked() {
+	if s.phase != serving && len(s.peers) == 0 && !s.drain.noticed {
+		s.drain.noticed = true
+		close(s.drained)
+	}
+}
+
+// awaitDrain waits for connections, handlers and the registry, in that order.
+func (s *SGServer) awaitDrain(ctx context.Context) {
+	if !s.wait(ctx, s.drained) || !s.wait(ctx, s.room.Empty()) {
+		return
+	}
+	s.mu.Lock()
+	leaving := s.drain.leaving
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, registryGrace)
+	defer cancel()
+	for _, r := range leaving {
+		s.wait(ctx, r.done)
+	}
+}
+
+// wait reports whether done was closed before ctx or the server ended.
+func (s *SGServer) wait(ctx context.Context, done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+	case <-s.ctx.Done():
+	}
+	return false
+}
+
+// end cuts off what is left, once, and returns when that is done.
+func (s *SGServer) end(cause error) {
+	s.endOnce.Do(func() {
+		listeners, peers := s.cutOff(cause)
+		s.cancel(ErrServerClosed)
+		for _, ln := range listeners {
+			if err := ln.Close(); err != nil {
+				log.V(1).Infof("server: closing %s: %v", ln.Addr(), err)
+			}
+		}
+		for _, p := range peers {
+			p.session.Fail(ErrServerClosed)
+		}
+		for _, p := range peers {
+			_ = p.session.Close() // returns nil
+		}
+		s.accepting.Wait()
+		s.handshakes.Wait()
+		s.announceListening()
+		s.endRegistrations()
+		go func() { // whoever waits for gone waits for it
+			s.workers.Close()
+			close(s.gone)
+		}()
+		s.awaitHandlers()
+	})
+}
+
+// cutOff closes the server to everything new and returns what is to be closed.
+func (s *SGServer) cutOff(cause error) (listeners []net.Listener, peers []*Peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if began := s.drain.began; !began.IsZero() && cause != nil {
+		if calls := s.room.InFlight(); calls > 0 || len(s.peers) > 0 {
+			s.drain.cut = &CutError{Calls: calls, Connections: len(s.peers), After: time.Since(began), cause: cause}
+		}
+	}
+	leave(s.registrations, false)
+	s.phase = closed
+	listeners, s.listeners = s.listeners, nil
+	for _, p := range s.peers {
+		peers = append(peers, p)
+	}
+	s.noticeDrainedLocked()
+	return listeners, peers
+}
+
+func (s *SGServer) awaitHandlers() {
+	t := time.NewTimer(handlerGrace)
+	defer t.Stop()
+	select {
+	case <-s.gone:
+	case <-t.C:
+		log.Warningf("server: closed; %d handlers do not heed their contexts and go on", s.room.InFlight())
+	}
+}
