@@ -170,6 +170,9 @@ func (s *Session) openable(h *protocol.Header, size int) *protocol.Error {
 		return s.lost(s.err, protocol.NotSent)
 	case s.peerGone:
 		return protocol.Draining(s.RemoteAddr().String() + " is going away").WithOutcome(protocol.NotSent)
+	case headSize(h) > protocol.MaxHeaderLen:
+		return protocol.Errorf(protocol.InvalidArgument, "%s: names and metadata are more than the %d bytes that a header may have",
+			Quote(h.ServiceName, h.MethodName), protocol.MaxHeaderLen).WithOutcome(protocol.NotSent)
 	case size-frameSlack > s.peerMax:
 		return protocol.Errorf(protocol.ResourceExhausted, "%s.%s: a request of %d bytes; %s takes %d",
 			h.ServiceName, h.MethodName, size-frameSlack, s.RemoteAddr(), s.peerMax).WithOutcome(protocol.NotSent)
@@ -322,15 +325,20 @@ func (o *outbox) forget(c *call) {
 // frameSlack is what frameSize adds for prefix, numbers and lengths.
 const frameSlack = protocol.PrefixLen + 64
 
-// frameSize is what a frame takes at most, but for its error text. Without
-// frameSlack it is what it takes at least.
+// frameSize is what a frame takes at most. Without frameSlack it is about what
+// it takes at least.
 func frameSize(h *protocol.Header, body *Buffer) int {
-	size := frameSlack + len(h.ServiceName) + len(h.MethodName)
+	if body == nil {
+		return headSize(h)
+	}
+	return headSize(h) + len(body.B)
+}
+
+// headSize is what prefix and header of a frame take at most.
+func headSize(h *protocol.Header) int {
+	size := frameSlack + len(h.ServiceName) + len(h.MethodName) + min(len(h.Error), protocol.MaxErrorLen)
 	if h.MetaData != nil {
 		size += protocol.MetaSize(h.MetaData) + 6*len(h.MetaData)
-	}
-	if body != nil {
-		size += len(body.B)
 	}
 	return size
 }

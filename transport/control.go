@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"io"
+	"math"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -28,7 +29,7 @@ func (s *Session) onHeartbeat(h *protocol.Header) {
 func (s *Session) onHello(h *protocol.Header) {
 	s.mu.Lock()
 	if n, err := strconv.Atoi(h.MetaData[protocol.MetaMaxMessage]); err == nil && n > 0 {
-		s.peerMax = n
+		s.peerMax = min(n, math.MaxInt32) // a frame's length has 32 bits
 	}
 	if list := h.MetaData[protocol.MetaCompress]; list != "" {
 		s.peerComp = strings.Split(list, ",")

@@ -85,7 +85,7 @@ func (o *outbox) appendSmall(h *protocol.Header, body []byte) span {
 		o.small = NewBuffer(smallRoom)
 	}
 	from := len(o.small.B)
-	if need := from + frameSize(h, nil) + len(h.Error) + len(body); need > cap(o.small.B) {
+	if need := from + headSize(h) + len(body); need > cap(o.small.B) {
 		o.small = o.small.grow(need + need/2)
 	}
 	o.small.B = protocol.AppendFrame(o.small.B, h, body)
@@ -246,12 +246,18 @@ type place struct {
 	taken bool // large only: it is in a batch
 }
 
+// holds reports whether c's frame is in no batch yet.
+func (o *outbox) holds(c *call) bool {
+	p := &c.place
+	return (p.large && !p.taken) || (!p.large && p.epoch >= o.epoch)
+}
+
 // outcome tells what is known of c's request when unsent bytes of the batch in
 // progress were taken by the socket.
 func (o *outbox) outcome(c *call, unsent int) protocol.Outcome {
 	p := &c.place
 	switch {
-	case c.seq == 0 || (p.large && !p.taken) || (!p.large && p.epoch >= o.epoch):
+	case c.seq == 0 || o.holds(c):
 		return protocol.NotSent
 	case p.large:
 		inProgress := o.current.large.call == c
@@ -270,11 +276,10 @@ func (o *outbox) outcome(c *call, unsent int) protocol.Outcome {
 
 // takeBack removes c's frame if it has not left yet, true when it could.
 func (o *outbox) takeBack(c *call) bool {
-	p := &c.place
-	if p.large {
-		if p.taken {
-			return false
-		}
+	if !o.holds(c) {
+		return false
+	}
+	if c.place.large {
 		i := slices.IndexFunc(o.large, func(f largeFrame) bool { return f.call == c })
 		f := o.large[i]
 		o.queued -= len(f.head.B) + len(f.body.B)
@@ -283,10 +288,7 @@ func (o *outbox) takeBack(c *call) bool {
 		o.large = slices.Delete(o.large, i, i+1)
 		return true
 	}
-	if p.epoch != o.epoch {
-		return false
-	}
-	o.dead = append(o.dead, p.span)
+	o.dead = append(o.dead, c.place.span)
 	o.notifies = slices.DeleteFunc(o.notifies, func(n *call) bool { return n == c })
 	return true
 }

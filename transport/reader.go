@@ -331,7 +331,7 @@ var errOversized = errors.New("transport: a frame more than four times too large
 func (s *Session) skipBody(bodyLen, size int) error {
 	in := &s.in
 	in.skip = bodyLen
-	if size > 4*s.maxMessage() {
+	if size/4 > s.maxMessage() {
 		return fmt.Errorf("%w: %d bytes, at most %d are taken", errOversized, size, s.maxMessage())
 	}
 	return nil
@@ -383,7 +383,7 @@ func (s *Session) onResponse(h *protocol.Header, bodyLen, size int) error {
 		return nil
 	}
 	s.mu.Lock()
-	_, waited := s.pending.get(h.Seq)
+	_, waited := s.waiting(h.Seq)
 	s.mu.Unlock()
 	if !waited {
 		s.stats.StrayResponses.Add(1)
@@ -391,6 +391,13 @@ func (s *Session) onResponse(h *protocol.Header, bodyLen, size int) error {
 	}
 	s.wantBody(bodyLen)
 	return nil
+}
+
+// waiting returns the call that a response with seq answers, with s.mu held:
+// none whose frame has not left, since nobody can answer that.
+func (s *Session) waiting(seq uint64) (c *call, ok bool) {
+	c, ok = s.pending.get(seq)
+	return c, ok && !s.out.holds(c)
 }
 
 // unusable says why a response cannot be used.
@@ -407,7 +414,10 @@ func (s *Session) unusable(h *protocol.Header, size int) *protocol.Error {
 func (s *Session) completeCall(h *protocol.Header, small []byte, large *Buffer, err *protocol.Error) {
 	s.mu.Lock()
 	s.answered = true
-	c, ok := s.pending.take(h.Seq)
+	c, ok := s.waiting(h.Seq)
+	if ok {
+		s.pending.take(h.Seq)
+	}
 	s.mu.Unlock()
 	if !ok { // nobody asked, or who asked gave up
 		s.stats.StrayResponses.Add(1)

@@ -77,7 +77,7 @@ func (s *Session) refuse(h *protocol.Header, err error) {
 	s.stats.Refused.Add(1)
 	answer := protocol.Header{Seq: h.Seq, MessageType: protocol.TypeResponse, SerializeType: h.SerializeType}
 	protocol.ToResponse(&answer, err, true)
-	size := frameSize(&answer, nil) + min(len(answer.Error), protocol.MaxErrorLen)
+	size := frameSize(&answer, nil)
 	s.mu.Lock()
 	if s.out.fits(size, s.maxQueued()) {
 		s.out.add(&answer, nil, nil, false)
@@ -143,17 +143,19 @@ func (s *Session) workLoop() {
 
 // Reply answers the request that h.Seq names and ends its task. It takes body
 // over. It waits for room in the session's queue for at most WriteTimeout. A
-// reply that is larger than what the peer takes is replaced by
-// ResourceExhausted. The error says why the reply did not go out; the session
-// has ended then.
+// reply that is larger than what the peer takes, or whose metadata is above
+// protocol.MaxMetaSize, is replaced by ResourceExhausted. The error says why
+// the reply did not go out; the session has ended then.
 func (s *Session) Reply(h *protocol.Header, body *Buffer) error {
 	h.MessageType = protocol.TypeResponse
 	s.mu.Lock()
-	size := frameSize(h, body) + len(h.Error)
-	if size-frameSlack > s.peerMax {
-		*h = s.tooLarge(h, size-frameSlack)
+	size := frameSize(h, body)
+	if err := s.unfit(h, size-frameSlack); err != nil {
+		s.stats.OversizedReplies.Add(1)
+		*h = protocol.Header{Seq: h.Seq, MessageType: protocol.TypeResponse, SerializeType: h.SerializeType}
+		protocol.ToResponse(h, err, false)
 		body.Release()
-		body, size = nil, 0
+		body, size = nil, frameSize(h, nil)
 	}
 	if s.err == nil && !s.out.fits(size, s.maxQueued()) {
 		s.waitToReply(size)
@@ -171,11 +173,17 @@ func (s *Session) Reply(h *protocol.Header, body *Buffer) error {
 	return nil
 }
 
-func (s *Session) tooLarge(h *protocol.Header, size int) protocol.Header {
-	answer := protocol.Header{Seq: h.Seq, MessageType: protocol.TypeResponse, SerializeType: h.SerializeType}
-	protocol.ToResponse(&answer, protocol.Errorf(protocol.ResourceExhausted,
-		"the method ran, but its reply of %d bytes is more than the %d that the caller takes", size, s.peerMax), false)
-	return answer
+// unfit says why a reply cannot travel, with s.mu held.
+func (s *Session) unfit(h *protocol.Header, size int) *protocol.Error {
+	if size > s.peerMax {
+		return protocol.Errorf(protocol.ResourceExhausted,
+			"the method answered, but its reply of %d bytes is more than the %d that the caller takes", size, s.peerMax)
+	}
+	if len(h.MetaData) > 0 && (headSize(h) > protocol.MaxHeaderLen || protocol.MetaSize(h.MetaData) > protocol.MaxMetaSize) {
+		return protocol.Errorf(protocol.ResourceExhausted,
+			"the method answered, but with metadata of %d bytes; at most %d travel", protocol.MetaSize(h.MetaData), protocol.MaxMetaSize)
+	}
+	return nil
 }
 
 // waitToReply waits for room in the outbox, with s.mu held before and after. It

@@ -105,7 +105,7 @@ type Stats struct {
 	UnknownType       atomic.Uint64 // frames of a type that this side does not know
 	StrayResponses    atomic.Uint64 // responses nobody waited for
 	StrayCancels      atomic.Uint64 // cancels of calls that are not running
-	OversizedReplies  atomic.Uint64 // responses beyond MaxMessageSize
+	OversizedReplies  atomic.Uint64 // responses, in either direction, beyond MaxMessageSize or the bound of metadata
 	RefusedOneways    atomic.Uint64 // oneways that were not served
 	DroppedHeartbeats atomic.Uint64 // heartbeat answers and cancels without a place in the reserve
 	Refused           atomic.Uint64 // requests answered with NotRun by the session itself
