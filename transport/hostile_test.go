@@ -146,3 +146,25 @@ func (t *replierTask) Run() {
 	t.header.Seq = t.h.Seq
 	_ = t.s.Reply(&t.header, nil)
 }
+
+// TestCloseCancelsTheOnewaysThatADrainSpared: an orderly end leaves oneways
+// running, but who closes the session waits for them no longer.
+func TestCloseCancelsTheOnewaysThatADrainSpared(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cfg := newConfig(&service{method: func(task *serviceTask) { <-task.cancelled }})
+		r, s := rawPeer(t, cfg)
+		r.send(protocol.Header{Seq: 1, MessageType: protocol.TypeOneway}, "")
+		r.send(protocol.Header{MessageType: protocol.TypeGoAway}, "")
+		_ = r.Close()
+		<-s.Done()
+		time.Sleep(time.Minute)
+		if _, tasks := s.Load(); tasks != 1 {
+			t.Errorf("%d tasks run on after an orderly end, want 1", tasks)
+		}
+		_ = s.Close()
+		synctest.Wait()
+		if _, tasks := s.Load(); tasks != 0 || cfg.Room.InFlight() != 0 {
+			t.Errorf("%d tasks, %d in flight after Close", tasks, cfg.Room.InFlight())
+		}
+	})
+}

@@ -277,17 +277,30 @@ func (s *Session) Load() (calls, tasks int) {
 }
 
 // Close ends the session now and waits until its goroutines have ended. Calls
-// that wait get an error with their outcome. It returns nil.
+// that wait get an error with their outcome, and what is still being served is
+// cancelled, oneways that an orderly end had spared included. It returns nil.
 func (s *Session) Close() error {
-	s.fail(ErrSessionClosed)
+	s.Fail(ErrSessionClosed)
 	s.wg.Wait()
 	return nil
 }
 
 // Fail ends the session now, for the reason err, which Cause returns and the
 // errors of waiting calls name. It does not wait for the session's goroutines:
-// Close does. On a session that has ended it does nothing.
-func (s *Session) Fail(err error) { s.fail(err) }
+// Close does. On a session that has ended it cancels the oneways that are still
+// being served, and does nothing else.
+func (s *Session) Fail(err error) {
+	s.fail(err)
+	s.mu.Lock()
+	left := make([]Task, 0, len(s.tasks))
+	for _, r := range s.tasks {
+		left = append(left, r.task)
+	}
+	s.mu.Unlock()
+	for _, t := range left {
+		t.Cancel(err)
+	}
+}
 
 // fail ends the session with err; the first error wins.
 func (s *Session) fail(err error) {
