@@ -292,13 +292,10 @@ func (s *Session) Close() error {
 func (s *Session) Fail(err error) {
 	s.fail(err)
 	s.mu.Lock()
-	left := make([]Task, 0, len(s.tasks))
-	for _, r := range s.tasks {
-		left = append(left, r.task)
-	}
+	left := s.tasks.all()
 	s.mu.Unlock()
-	for _, t := range left {
-		t.Cancel(err)
+	for _, r := range left {
+		r.task.Cancel(err)
 	}
 }
 

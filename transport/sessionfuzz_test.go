@@ -130,10 +130,10 @@ func (t *fuzzTask) behave() {
 		id := t.l.nextID()
 		h := &protocol.Header{ServiceName: id, MethodName: "echo"}
 		reply, err := t.s.RoundTrip(t.s, in(time.Second), h, text("back"))
-		reply.Body.Release()
 		if err == nil {
 			err = protocol.FromResponse(&reply.Header)
 		}
+		reply.Release()
 		t.l.tell(id, err)
 	}
 }
@@ -226,10 +226,10 @@ func (f *fuzzed) call(side int, method string, size int, timeout time.Duration, 
 		if typ == protocol.TypeRequest || err != nil { // that a oneway was written does not say that it ran
 			f.l.tell(id, err)
 		}
-		if !f.liar && typ == protocol.TypeRequest && err == nil && string(reply.Body.B) != body {
+		if !f.liar && typ == protocol.TypeRequest && err == nil && string(reply.Body) != body {
 			f.t.Errorf("%s %s: the reply is not what was sent", id, method)
 		}
-		reply.Body.Release()
+		reply.Release()
 	})
 }
 
