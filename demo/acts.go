@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// act is something that happens to the providers while they are called.
+type act struct {
+	at float64 // part of the duration after which it happens
+	do func(context.Context) error
+}
+
+// acts plays one after the other, each at its time, until ctx ends.
+func (st *stage) acts(ctx context.Context) error {
+	begun := time.Now()
+	for _, a := range []act{
+		{0.5, st.killFirst},
+		{0.625, st.restartFirst},
+		{0.75, st.drainSecond},
+	} {
+		at := time.Duration(a.at * float64(st.settings.duration))
+		if !pause(ctx, at-time.Since(begun)) {
+			return nil
+		}
+		if err := a.do(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// killFirst kills the first provider. The registry goes on listing it: nobody
+// told it.
+func (st *stage) killFirst(context.Context) error {
+	p := st.providers[0]
+	st.lostInFlight = st.observed.provider(p.key).inFlight.Load()
+	p.listener.kill()
+	st.setState(p.key, "killed")
+	st.display.say("* killed %s with %d calls in flight; the registry still lists it", p.addr, st.lostInFlight)
+	return nil
+}
+
+// restartFirst starts the killed provider anew at the address that it had.
+func (st *stage) restartFirst(context.Context) error {
+	dead := st.providers[0]
+	p, err := startProvider(defaultApp, dead.addr, st.registry)
+	if err != nil {
+		return fmt.Errorf("starting %s again: %w", dead.addr, err)
+	}
+	st.mu.Lock()
+	st.past = append(st.past, dead)
+	st.providers[0] = p
+	st.mu.Unlock()
+	st.setState(p.key, "serving")
+	st.display.say("* started %s again", p.addr)
+	return nil
+}
+
+// drainSecond ends the second provider as a deployment does.
+func (st *stage) drainSecond(ctx context.Context) error {
+	p := st.providers[1]
+	st.setState(p.key, "draining")
+	begun := time.Now()
+	if err := p.server.Shutdown(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("draining %s: %w", p.addr, err)
+	}
+	st.setState(p.key, "drained")
+	st.display.say("* drained %s in %s: every call that it had is answered", p.addr, brief(time.Since(begun)))
+	return nil
+}

@@ -1,0 +1,15 @@
+// Command demo shows sinew at work: the whole system in one process, or one
+// role per process. See its -h.
+//
+//   - main.go, settings.go, usage.go: the command line
+//   - arith.go, text.go: the services, plain structs
+//   - book.go: the text whose words are counted
+//   - provider.go, show.go: everything in one process: a registry, three
+//     providers that come and go, a client
+//   - role_server.go, role_client.go: one role per process
+//   - onecall.go: one call whose bodies are JSON
+//   - load.go: what the client calls, and how it checks the replies
+//   - observer.go, failures.go, histogram.go: measuring, as a wrapper
+//   - report.go, screen.go, table.go, summary.go: what is printed
+//   - advice.go: errors that say what to do
+package main

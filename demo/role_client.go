@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/sinew-rpc/sinew/client"
+	"github.com/sinew-rpc/sinew/registry"
+)
+
+// newDirectClient returns a client of the addresses in s: their list is the
+// registry.
+func newDirectClient(s settings, wrappers ...client.Wrapper) (client.SGClient, error) {
+	r := registry.NewPeer2PeerRegistry()
+	for _, addr := range s.addrs {
+		r.WithProvider(registry.Provider{Network: "tcp", Addr: addr})
+	}
+	op := client.DefaultSGOption
+	op.AppKey, op.Registry = s.app, r
+	op.RequestTimeout = s.timeout
+	op.Wrappers = wrappers
+	return client.NewSGClient(op)
+}
+
+// callForAWhile is the role of a client that others serve.
+func callForAWhile(ctx context.Context, s settings, out io.Writer) error {
+	text, err := openBook(s.file)
+	if err != nil {
+		return err
+	}
+	observed := new(observer)
+	c, err := newDirectClient(s, observed)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := reachOne(ctx, c, s.addrs); err != nil {
+		return err
+	}
+	display := newScreen(out)
+	display.say("calling %s from %d goroutines; Ctrl-C ends it", strings.Join(s.addrs, ", "), s.callers)
+
+	calls := &load{caller: c, book: text, callers: s.callers}
+	reports := newReporter(observed, s.duration, func(key string) string { return stateOf(c, key) })
+	runLoad(ctx, calls, s.duration, func(ctx context.Context) { reports.follow(ctx, display) })
+	display.finish(reports.report())
+	for _, line := range summary(observed, calls, reports) {
+		display.say("%s", line)
+	}
+	if observed.calls.answered.Load() == 0 {
+		return errors.New("not one call was answered")
+	}
+	return nil
+}
+
+// reachOne makes a first call, so that a wrong address is told at once.
+func reachOne(ctx context.Context, c client.SGClient, addrs []string) error {
+	_, err := client.Invoke[result](ctx, c, "ArithService.Add", &operands{A: 1, B: 1})
+	if err != nil {
+		return adviseCall(fmt.Errorf("the first call failed: %w", err), addrs)
+	}
+	return nil
+}
+
+// stateOf is how c stands with a provider.
+func stateOf(c client.SGClient, key string) string {
+	for _, p := range c.Providers() {
+		if p.Provider.ProviderKey == key {
+			return p.State.String()
+		}
+	}
+	return "gone"
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/registry"
+	"github.com/sinew-rpc/sinew/server"
+)
+
+// drainTime is how long a server may take to answer the calls that run when it
+// is told to end.
+const drainTime = 5 * time.Second
+
+// counter is a server's wrapper that counts requests.
+type counter struct {
+	server.BaseWrapper
+	served, failed atomic.Uint64
+}
+
+// WrapHandleRequest implements server.Wrapper.
+func (c *counter) WrapHandleRequest(_ *server.SGServer, next server.HandleRequestFunc) server.HandleRequestFunc {
+	return func(ctx context.Context, req, res *protocol.Message) error {
+		err := next(ctx, req, res)
+		c.served.Add(1)
+		if err != nil {
+			c.failed.Add(1)
+		}
+		return err
+	}
+}
+
+// newServer returns a server of both services.
+func newServer(app string, r registry.Registry, wrappers ...server.Wrapper) (*server.SGServer, error) {
+	s, err := server.NewSGServer(&server.Option{
+		Registry:       r,
+		RegisterOption: registry.RegisterOption{AppKey: app},
+		ShutDownWait:   drainTime,
+		Wrappers:       wrappers,
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(
+		s.RegisterName("ArithService", arithService{}),
+		s.RegisterName("TextService", textService{}),
+	)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// serve is the role of a server, until ctx ends.
+func serve(ctx context.Context, s settings, out io.Writer) error {
+	count := new(counter)
+	srv, err := newServer(s.app, nil, count)
+	if err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve("tcp", s.addrs[0], nil) }()
+	<-srv.Listening()
+	if srv.Addr() == nil {
+		return adviseListen(errors.Join(<-served, srv.Close()), s.addrs[0])
+	}
+	fmt.Fprintf(out, "%s serves at %s; Ctrl-C drains and ends it. Call it:\n"+
+		"  go run ./demo client -addr %[2]s\n"+
+		"  go run ./demo client -addr %[2]s ArithService.Add '{\"A\":1,\"B\":2}'\n", s.app, srv.Addr())
+
+	count.follow(ctx, out)
+	fmt.Fprintln(out, "draining")
+	err = srv.Shutdown(context.WithoutCancel(ctx))
+	if end := <-served; !errors.Is(end, server.ErrServerClosed) {
+		err = errors.Join(err, end)
+	}
+	fmt.Fprintf(out, "ended: %s requests served, %s with an error\n", grouped(count.served.Load()), grouped(count.failed.Load()))
+	return err
+}
+
+// follow prints a line for every second with requests, until ctx ends.
+func (c *counter) follow(ctx context.Context, out io.Writer) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var before uint64
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		now := c.served.Load()
+		if now != before {
+			fmt.Fprintf(out, "%s requests/s, %s in all, %s with an error\n", grouped(now-before), grouped(now), grouped(c.failed.Load()))
+		}
+		before = now
+	}
+}

@@ -1,0 +1,23 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// summary says what was seen, in lines.
+func summary(o *observer, calls *load, r *reporter) []string {
+	answered := o.calls.answered.Load()
+	latency := o.calls.latency.snapshot()
+	perSecond := float64(answered) / max(time.Since(r.begun), time.Millisecond).Seconds()
+	lines := []string{
+		"",
+		fmt.Sprintf("calls    %s answered, %s a second; p50 %s, p99 %s", grouped(answered), grouped(uint64(perSecond)),
+			brief(latency.quantile(0.50)), brief(latency.quantile(0.99))),
+		fmt.Sprintf("replies  each compared with what it must be: %s wrong", grouped(calls.wrong.Load())),
+		"text     " + calls.book.summary(),
+		fmt.Sprintf("moves    %s attempts met a provider that was gone or leaving, and were made again elsewhere", grouped(o.moves.Load())),
+		fmt.Sprintf("failed   %s", grouped(o.calls.failed.Load())),
+	}
+	return append(lines, o.failures.lines()...)
+}

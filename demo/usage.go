@@ -1,0 +1,44 @@
+package main
+
+// usage is the help of each role; its flags follow.
+var usage = map[role]string{
+	roleShow: `Shows sinew at work, all in this process: a registry, three providers of an
+arithmetic and a text service on loopback TCP, and a client that calls them from
+many goroutines and checks every reply. Half-way one provider is killed, then it
+comes back, then another one is drained.
+
+  go run ./demo                  the whole show
+  go run ./demo server -h        one server in this process
+  go run ./demo client -h        one client, or a single call
+
+Flags:`,
+
+	roleServer: `Serves ArithService (Add, Multiply, Divide: {"A":1,"B":2}) and TextService
+(Count: {"Text":"..."}) until Ctrl-C, which drains: calls that run are answered.
+
+  go run ./demo server
+  go run ./demo server -addr 127.0.0.1:8889
+
+Flags:`,
+
+	roleClient: `Calls servers for a while and shows what comes back; or makes one call and
+prints the reply, both as JSON.
+
+  go run ./demo client
+  go run ./demo client -addr 127.0.0.1:8888,127.0.0.1:8889 -duration 0
+  go run ./demo client ArithService.Add '{"A":1,"B":2}'
+  go run ./demo client TextService.Count '{"Text":"to be or not to be"}'
+
+Flags:`,
+}
+
+// helpCommand is what prints the help of the role.
+func (s *settings) helpCommand() string {
+	switch s.role {
+	case roleServer:
+		return "go run ./demo server -h"
+	case roleClient, roleCall:
+		return "go run ./demo client -h"
+	}
+	return "go run ./demo -h"
+}
