@@ -49,10 +49,8 @@ func (st *stage) restartFirst(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("starting %s again: %w", dead.addr, err)
 	}
-	st.mu.Lock()
-	st.past = append(st.past, dead)
+	st.dead = append(st.dead, dead)
 	st.providers[0] = p
-	st.mu.Unlock()
 	st.setState(p.key, "serving")
 	st.display.say("* started %s again", p.addr)
 	return nil

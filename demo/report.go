@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -57,7 +58,7 @@ func (r *reporter) report() report {
 	made := report{elapsed: now.Sub(r.begun), duration: r.duration}
 	for _, key := range r.observed.keys() {
 		line := r.row(key, r.observed.provider(key), passed)
-		line.state = r.state(key)
+		line.name, line.state = strings.TrimPrefix(key, "tcp@"), r.state(key)
 		made.rows = append(made.rows, line)
 	}
 	made.all = r.row(allCalls, &r.observed.calls, passed)

@@ -27,13 +27,14 @@ type stage struct {
 	observed *observer
 	calls    *load
 
-	lostInFlight int64 // attempts at the provider that was killed, in that moment
+	// Of open, the acts and close, which follow each other:
+	providers    []*provider
+	dead         []*provider // killed, and still to be closed
+	lostInFlight int64       // attempts at the provider that was killed, in that moment
 
 	mu sync.Mutex
 	// Guarded by mu:
-	providers []*provider
-	states    map[string]string // by provider key, as the table shows them
-	past      []*provider       // killed, and still to be closed
+	states map[string]string // by provider key, as the table shows them
 }
 
 // show plays the whole demo.
@@ -63,7 +64,7 @@ func (st *stage) open(ctx context.Context, text *book) error {
 			return err
 		}
 		st.providers = append(st.providers, p)
-		st.states[p.key] = "serving"
+		st.setState(p.key, "serving")
 	}
 	if err := awaitProviders(ctx, st.registry, providerCount); err != nil {
 		return err
@@ -103,10 +104,7 @@ func (st *stage) close() (err error) {
 	if st.client != nil {
 		err = st.client.Close()
 	}
-	st.mu.Lock()
-	all := append(st.past, st.providers...)
-	st.mu.Unlock()
-	for _, p := range all {
+	for _, p := range append(st.dead, st.providers...) {
 		err = errors.Join(err, p.close())
 	}
 	if st.registry != nil {
