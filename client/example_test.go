@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"slices"
 
 	"github.com/sinew-rpc/sinew/client"
 	"github.com/sinew-rpc/sinew/protocol"
@@ -39,7 +40,27 @@ func startDoubler(r registry.Registry) *server.SGServer {
 	}
 	go s.Serve("tcp", "127.0.0.1:0", nil)
 	<-s.Listening()
+	awaitListed(r, s.Addr().String())
 	return s
+}
+
+// awaitListed returns when r lists addr: a server serves before it is listed,
+// so that a dead registry stops nobody.
+func awaitListed(r registry.Registry, addr string) {
+	w, err := r.Watch()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer w.Close()
+	for {
+		snapshot, err := w.Next(context.Background())
+		if err != nil {
+			log.Fatal(err)
+		}
+		if slices.ContainsFunc(snapshot.Providers, func(p registry.Provider) bool { return p.Addr == addr }) {
+			return
+		}
+	}
 }
 
 // A governed client calls an application, whoever provides it. It learns from a
