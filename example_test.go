@@ -1,4 +1,4 @@
-package server_test
+package sinew_test
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package server_test
+package sinew_test
 
 import (
 	"context"
@@ -29,7 +29,7 @@ func (a Audit) WrapHandleRequest(_ *server.SGServer, next server.HandleRequestFu
 
 // Wrappers see each request before it is decoded and the reply after it is
 // encoded; the first in the list is outermost.
-func ExampleWrapper() {
+func Example_wrapper() {
 	network := transport.NewMemNetwork()
 	s, err := server.NewSGServer(&server.Option{
 		Mem:      network,

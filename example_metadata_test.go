@@ -1,4 +1,4 @@
-package server_test
+package sinew_test
 
 import (
 	"context"
@@ -30,7 +30,7 @@ func greet(ctx context.Context, name *Name) (*Greeting, error) {
 }
 
 // Metadata travels both ways, beside request and reply.
-func ExampleSetReplyMeta() {
+func Example_metadata() {
 	network := transport.NewMemNetwork()
 	s, err := server.NewSGServer(&server.Option{Mem: network})
 	if err != nil {

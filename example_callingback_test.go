@@ -1,4 +1,4 @@
-package server_test
+package sinew_test
 
 import (
 	"context"
@@ -32,7 +32,7 @@ func buy(ctx context.Context, order *Order) (*Receipt, error) {
 
 // A connection works both ways: a handler calls the client that called it, and
 // gets an answer, on the same connection.
-func ExamplePeerFrom() {
+func Example_callingBack() {
 	network := transport.NewMemNetwork()
 	s, err := server.NewSGServer(&server.Option{Mem: network})
 	if err != nil {

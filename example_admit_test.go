@@ -1,4 +1,4 @@
-package server_test
+package sinew_test
 
 import (
 	"context"
@@ -25,7 +25,7 @@ func (g Gate) Admit(_ context.Context, h *protocol.Header, _ int) error {
 }
 
 // What a wrapper's Admit refuses is not even read: only the header was.
-func ExampleAdmitter() {
+func Example_admit() {
 	network := transport.NewMemNetwork()
 	s, err := server.NewSGServer(&server.Option{Mem: network, Wrappers: []server.Wrapper{Gate{Secret: "hello01"}}})
 	if err != nil {

@@ -1,4 +1,4 @@
-package server_test
+package sinew_test
 
 import (
 	"context"
@@ -18,7 +18,7 @@ type (
 
 // A function is served under any name; the compiler checks request and reply on
 // both sides.
-func ExampleHandle() {
+func Example_functions() {
 	network := transport.NewMemNetwork()
 	s, err := server.NewSGServer(&server.Option{Mem: network})
 	if err != nil {
