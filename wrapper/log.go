@@ -1,0 +1,62 @@
+package wrapper
+
+import (
+	"context"
+	"time"
+
+	"github.com/sinew-rpc/sinew/client"
+	"github.com/sinew-rpc/sinew/internal/log"
+	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/server"
+)
+
+// Log writes a line for each call: its method, what it came to, and how long it
+// took. Lines are written at V(2), failed calls too, since their error is the
+// caller's to handle; where glog's -v (or the handler given to sinew.SetLogger)
+// has that off, a call costs one atomic load and nothing is formatted.
+type Log struct {
+	server.BaseWrapper
+}
+
+var (
+	_ client.Wrapper = (*Log)(nil)
+	_ server.Wrapper = (*Log)(nil)
+)
+
+// callLevel is the verbosity at which single calls are logged.
+const callLevel = 2
+
+// WrapCall implements client.Wrapper.
+func (*Log) WrapCall(_ *client.SGOption, next client.CallFunc) client.CallFunc {
+	return func(ctx context.Context, serviceMethod string, req, resp any) error {
+		if !log.V(callLevel) {
+			return next(ctx, serviceMethod, req, resp)
+		}
+		begun := time.Now()
+		err := next(ctx, serviceMethod, req, resp)
+		line("call", serviceMethod, begun, err)
+		return err
+	}
+}
+
+// WrapHandleRequest implements server.Wrapper.
+func (*Log) WrapHandleRequest(_ *server.SGServer, next server.HandleRequestFunc) server.HandleRequestFunc {
+	return func(ctx context.Context, req, res *protocol.Message) error {
+		if !log.V(callLevel) {
+			return next(ctx, req, res)
+		}
+		begun := time.Now()
+		err := next(ctx, req, res)
+		line("serve", req.ServiceName+"."+req.MethodName, begun, err)
+		return err
+	}
+}
+
+func line(what, serviceMethod string, begun time.Time, err error) {
+	took := time.Since(begun)
+	if err == nil {
+		log.V(callLevel).Infof("sinew: %s %.128s: OK in %v", what, serviceMethod, took)
+		return
+	}
+	log.V(callLevel).Infof("sinew: %s %.128s: %v in %v, outcome %v", what, serviceMethod, err, took, protocol.OutcomeOf(err))
+}

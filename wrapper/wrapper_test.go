@@ -1,0 +1,202 @@
+package wrapper_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/sinew-rpc/sinew"
+	"github.com/sinew-rpc/sinew/client"
+	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/server"
+	"github.com/sinew-rpc/sinew/transport"
+	"github.com/sinew-rpc/sinew/wrapper"
+)
+
+type Word struct{ Text string }
+
+// Words is what the tests call.
+type Words struct{}
+
+// Meta answers with the value of a metadata key of the request.
+func (Words) Meta(ctx context.Context, req, res *Word) error {
+	res.Text, _ = protocol.MetaValue(ctx, req.Text)
+	return nil
+}
+
+func (Words) Panic(context.Context, *Word, *Word) error { panic("spilt ink") }
+
+func (Words) Fail(context.Context, *Word, *Word) error { return errors.New("out of paper") }
+
+// pair is a server of Words and a client of it, with wrappers on both.
+func pair(t *testing.T, onServer []server.Wrapper, onClient []client.Wrapper) client.RPCClient {
+	t.Helper()
+	network := transport.NewMemNetwork()
+	s, err := server.NewSGServer(&server.Option{Wrappers: onServer, Mem: network})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Register(Words{}); err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve("mem", "words", nil) }()
+	<-s.Listening()
+	c, err := client.NewRPCClient("mem", "words", &client.Option{Wrappers: onClient, Mem: network})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Close()
+		_ = s.Close()
+		if err := <-served; !errors.Is(err, server.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func call(c client.RPCClient, ctx context.Context, method, text string) (string, error) {
+	var res Word
+	err := c.Call(ctx, "Words."+method, &Word{text}, &res)
+	return res.Text, err
+}
+
+func TestRecoverOnTheServer(t *testing.T) {
+	var told sync.Map
+	r := &wrapper.Recover{OnPanic: func(method string, value any, stack []byte) {
+		told.Store(method, value)
+		if !bytes.Contains(stack, []byte("Words.Panic")) {
+			t.Errorf("the stack does not show where:\n%s", stack)
+		}
+	}}
+	c := pair(t, []server.Wrapper{r}, nil)
+	_, err := call(c, t.Context(), "Panic", "")
+	if protocol.CodeOf(err) != protocol.Internal || protocol.OutcomeOf(err) != protocol.Ran {
+		t.Errorf("%v, outcome %v", err, protocol.OutcomeOf(err))
+	}
+	if value, _ := told.Load("Words.Panic"); value != "spilt ink" || r.Panics() != 1 {
+		t.Errorf("told %v, %d panics", value, r.Panics())
+	}
+	if _, err := call(c, t.Context(), "Meta", "x"); err != nil {
+		t.Errorf("after the panic: %v", err)
+	}
+}
+
+// panicking is a client wrapper with a bug.
+type panicking struct{}
+
+func (panicking) WrapCall(*client.SGOption, client.CallFunc) client.CallFunc {
+	return func(context.Context, string, any, any) error { panic("a bug in a wrapper") }
+}
+
+func TestRecoverOnTheClient(t *testing.T) {
+	r := &wrapper.Recover{OnPanic: func(string, any, []byte) {}}
+	c := pair(t, nil, []client.Wrapper{r, panicking{}})
+	_, err := call(c, t.Context(), "Meta", "")
+	if protocol.CodeOf(err) != protocol.Internal || protocol.OutcomeOf(err) != protocol.MaybeRun {
+		t.Errorf("%v, outcome %v", err, protocol.OutcomeOf(err))
+	}
+}
+
+func TestMetaData(t *testing.T) {
+	c := pair(t, nil, []client.Wrapper{&wrapper.MetaData{Set: map[string]string{"region": "eu", "team": "a"}, Forward: []string{"trace"}}})
+	for name, test := range map[string]struct {
+		ctx  context.Context
+		key  string
+		want string
+	}{
+		"set":                           {t.Context(), "region", "eu"},
+		"the context has the last word": {protocol.WithMeta(t.Context(), "team", "b"), "team", "b"},
+		"forwarded by name":             {protocol.WithIncomingMeta(t.Context(), map[string]string{"trace": "7", "secret": "s"}), "trace", "7"},
+		"received, and not sent on":     {protocol.WithIncomingMeta(t.Context(), map[string]string{"trace": "7", "secret": "s"}), "secret", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, err := call(c, test.ctx, "Meta", test.key); err != nil || got != test.want {
+				t.Errorf("%q, %v; want %q", got, err, test.want)
+			}
+		})
+	}
+}
+
+// lines collects what is logged at any level from min.
+type lines struct {
+	slog.Handler
+	mu   sync.Mutex
+	text strings.Builder // guarded by mu
+}
+
+func collect(t *testing.T, min slog.Level) *lines {
+	t.Helper()
+	l := &lines{}
+	l.Handler = slog.NewTextHandler(l, &slog.HandlerOptions{Level: min})
+	sinew.SetLogger(l.Handler)
+	t.Cleanup(func() { sinew.SetLogger(nil) })
+	return l
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func TestLog(t *testing.T) {
+	out := collect(t, slog.LevelDebug-1) // V(2)
+	c := pair(t, []server.Wrapper{&wrapper.Log{}}, []client.Wrapper{&wrapper.Log{}})
+	if _, err := call(c, t.Context(), "Meta", "x"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := call(c, t.Context(), "Fail", "x"); err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"call Words.Meta: OK in", "serve Words.Meta: OK in", "call Words.Fail: Unknown: out of paper", "outcome Ran", "serve Words.Fail: out of paper"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+}
+
+func TestLogThatIsOffCostsNothing(t *testing.T) {
+	out := collect(t, slog.LevelInfo)
+	next := (&wrapper.Log{}).WrapCall(nil, func(context.Context, string, any, any) error { return nil })
+	ctx := context.Background()
+	if allocs := testing.AllocsPerRun(100, func() { _ = next(ctx, "Words.Meta", nil, nil) }); allocs != 0 {
+		t.Errorf("%v allocations for a call that is not logged", allocs)
+	}
+	if out.String() != "" {
+		t.Errorf("logged\n%s", out)
+	}
+}
+
+// Every wrapper is composed without a client or server at hand.
+func TestWrappersWorkWithoutTheirSide(t *testing.T) {
+	ctx := context.Background()
+	call := func(context.Context, string, any, any) error { return nil }
+	handle := func(context.Context, *protocol.Message, *protocol.Message) error { return nil }
+	for _, w := range []any{&wrapper.Recover{}, &wrapper.Log{}, &wrapper.MetaData{}} {
+		if c, ok := w.(client.Wrapper); ok {
+			if err := c.WrapCall(nil, call)(ctx, "A.B", nil, nil); err != nil {
+				t.Errorf("%T: %v", w, err)
+			}
+		}
+		if s, ok := w.(server.Wrapper); ok {
+			if err := s.WrapHandleRequest(nil, handle)(ctx, &protocol.Message{}, &protocol.Message{}); err != nil {
+				t.Errorf("%T: %v", w, err)
+			}
+			if err := s.WrapServe(nil, func(string, string, map[string]string) error { return nil })("", "", nil); err != nil {
+				t.Errorf("%T: %v", w, err)
+			}
+		}
+	}
+}
