@@ -18,6 +18,11 @@ require (
 )
 
 require (
+	github.com/golang/glog v1.2.5 // indirect
+	github.com/klauspost/compress v1.18.0 // indirect
+)
+
+require (
 	github.com/akutz/memconn v0.1.0 // indirect
 	github.com/alitto/pond v1.9.2 // indirect
 	github.com/apache/thrift v0.21.0 // indirect
@@ -75,7 +80,6 @@ require (
 	github.com/quic-go/quic-go v0.49.0 // indirect
 	github.com/rs/cors v1.11.1 // indirect
 	github.com/rubyist/circuitbreaker v2.2.1+incompatible // indirect
-	github.com/sinew-rpc/sinew v0.0.0
 	github.com/smallnest/quick v0.2.0 // indirect
 	github.com/smallnest/rsocket v0.0.0-20241130031020-4a72eb6ff62a // indirect
 	github.com/soheilhy/cmux v0.1.5 // indirect
