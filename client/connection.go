@@ -54,7 +54,7 @@ func newConnection(c *core, network, addr string) *connection {
 		redial:  backoff.Policy{Initial: c.option.RedialInitial, Max: c.option.RedialMax},
 		live:    make(map[*transport.Session]time.Time),
 	}
-	n.hook.hook = c.option.OnStateChange
+	n.hook.hook, n.hook.workers = c.option.OnStateChange, &c.workers
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.sessions = c.sessionConfig()
 	n.sessions.OnGoAway = n.onGoAway
@@ -135,7 +135,6 @@ func (n *connection) leave(s *transport.Session, cause error) {
 		}
 	}
 	n.mu.Unlock()
-	n.hook.tell()
 }
 
 // stop has nothing dialled any more, and returns the sessions that live.
@@ -151,7 +150,6 @@ func (n *connection) stop(cause error) []*transport.Session {
 		sessions = append(sessions, s)
 	}
 	n.mu.Unlock()
-	n.hook.tell()
 	return sessions
 }
 
@@ -189,7 +187,7 @@ func (n *connection) status() (State, error) {
 	return Idle, n.lastErr
 }
 
-// changedLocked queues a change for the hook, with n.mu held: tell follows.
+// changedLocked tells the hook of a change, with n.mu held.
 func (n *connection) changedLocked(s State, err error) {
 	n.hook.add(StateChange{Network: n.network, Addr: n.addr, State: s, Err: err})
 }

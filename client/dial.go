@@ -32,7 +32,6 @@ type dialling struct {
 // pause after a failure it fails at once.
 func (n *connection) connect(ctx context.Context) (*transport.Session, error) {
 	s, d, err := n.begin()
-	n.hook.tell()
 	switch {
 	case err != nil:
 		return nil, err
@@ -81,7 +80,6 @@ func (n *connection) revive() {
 		n.startLocked()
 	}
 	n.mu.Unlock()
-	n.hook.tell()
 }
 
 func (n *connection) startLocked() {
@@ -107,7 +105,6 @@ func (n *connection) dial(d *dialling) {
 	}
 	n.mu.Unlock()
 	close(d.done)
-	n.hook.tell()
 	if s != nil && err != nil {
 		_ = s.Close() // err says why it is not wanted
 		return

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/sinew-rpc/sinew/internal/log"
+	"github.com/sinew-rpc/sinew/transport"
 )
 
 // State is how a client stands with one provider.
@@ -54,39 +55,36 @@ type StateChange struct {
 	Err error
 }
 
-// stateHook tells a user's hook of the changes of one connection, in order and
-// without a lock held. The zero value tells nobody.
+// stateHook tells a user's hook of the changes of one connection: in order,
+// without a lock held, and on a worker, so that no call waits for the hook.
 type stateHook struct {
-	hook func(StateChange)
+	hook    func(StateChange) // nil: nobody is told
+	workers *transport.Workers
 
 	mu sync.Mutex
 	// Guarded by mu:
 	queue   []StateChange
-	telling bool
+	telling bool // a worker empties the queue
 }
 
-// add queues a change. The caller may hold a lock, and calls tell after it has
-// released that.
+// add tells of a change soon. The caller may hold a lock.
 func (h *stateHook) add(c StateChange) {
 	if h.hook == nil {
 		return
 	}
 	h.mu.Lock()
 	h.queue = append(h.queue, c)
+	begin := !h.telling
+	h.telling = true
 	h.mu.Unlock()
+	if begin {
+		h.workers.Go(h.tell)
+	}
 }
 
-// tell passes on what is queued, unless another goroutine is doing so.
 func (h *stateHook) tell() {
-	if h.hook == nil {
-		return
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.telling {
-		return
-	}
-	h.telling = true
 	for len(h.queue) > 0 {
 		next := h.queue[0]
 		h.queue = h.queue[1:]
@@ -97,7 +95,7 @@ func (h *stateHook) tell() {
 	h.queue, h.telling = nil, false
 }
 
-// call contains a panic of the hook: it runs on goroutines that others need.
+// call contains a panic of the hook.
 func (h *stateHook) call(c StateChange) {
 	defer func() {
 		if p := recover(); p != nil {

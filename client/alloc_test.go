@@ -1,0 +1,141 @@
+package client_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sinew-rpc/sinew/client"
+	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/registry"
+)
+
+// respondWithoutAllocating answers every request on ln with its own body. After
+// its first frames it allocates nothing, so that AllocsPerRun, which counts the
+// whole process, counts the client alone.
+func respondWithoutAllocating(t *testing.T, ln net.Listener) {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				_ = respond(conn) // ends with the connection
+				_ = conn.Close()
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = ln.Close()
+		wg.Wait()
+	})
+}
+
+func respond(conn net.Conn) error {
+	in := bufio.NewReaderSize(conn, 64<<10)
+	prefix := make([]byte, protocol.PrefixLen)
+	frame, out := make([]byte, 0, 64<<10), make([]byte, 0, 64<<10)
+	names := map[string]string{"Echo": "Echo", "Say": "Say"}
+	intern := func(b []byte) string { return names[string(b)] }
+	var h, answer protocol.Header
+	for {
+		if _, err := io.ReadFull(in, prefix); err != nil {
+			return err
+		}
+		header := int(binary.BigEndian.Uint32(prefix[7:]))
+		frame = frame[:int(binary.BigEndian.Uint32(prefix[3:]))-4]
+		if _, err := io.ReadFull(in, frame); err != nil {
+			return err
+		}
+		if err := protocol.ParseHeader(frame[:header], &h, intern); err != nil {
+			return err
+		}
+		if h.MessageType != protocol.TypeRequest {
+			continue
+		}
+		answer = protocol.Header{Seq: h.Seq, MessageType: protocol.TypeResponse, SerializeType: h.SerializeType}
+		out = protocol.AppendFrame(out[:0], &answer, frame[header:])
+		if _, err := conn.Write(out); err != nil {
+			return err
+		}
+	}
+}
+
+func TestAllocationsOfACall(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	respondWithoutAllocating(t, ln)
+	addr := ln.Addr().String()
+	plain := client.Option{SerializeType: protocol.SerializeTypeRaw}
+	unlimited := plain
+	unlimited.RequestTimeout = -1
+	soon, cancel := context.WithTimeout(context.Background(), 500*time.Second)
+	defer cancel()
+	patient := plain
+	patient.RequestTimeout = time.Hour
+	near, cancelNear := context.WithTimeout(context.Background(), 400*time.Second)
+	defer cancelNear()
+	for _, test := range []struct {
+		name string
+		c    client.RPCClient
+		ctx  context.Context
+		most float64
+	}{
+		{"no limit", rpcTo(t, addr, unlimited), context.Background(), 0},
+		{"RequestTimeout", rpcTo(t, addr, plain), context.Background(), 1},
+		{"RequestTimeout within the caller's deadline", rpcTo(t, addr, plain), soon, 1},
+		{"the caller's deadline within RequestTimeout", rpcTo(t, addr, patient), near, 0},
+		{"through an SGClient", sgTo(t, addr, plain), context.Background(), 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			req := make([]byte, 16)
+			resp := make([]byte, 0, 16)
+			var failed error
+			got := testing.AllocsPerRun(200, func() {
+				if err := test.c.Call(test.ctx, "Echo.Say", &req, &resp); err != nil {
+					failed = err
+				}
+			})
+			if failed != nil {
+				t.Fatal(failed)
+			}
+			t.Logf("%v allocations", got)
+			if got > test.most {
+				t.Errorf("%v allocations per call, want at most %v", got, test.most)
+			}
+		})
+	}
+}
+
+func rpcTo(t testing.TB, addr string, op client.Option) client.RPCClient {
+	t.Helper()
+	c, err := client.NewRPCClient("tcp", addr, &op)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func sgTo(t testing.TB, addr string, op client.Option) client.RPCClient {
+	t.Helper()
+	r := registry.NewPeer2PeerRegistry().WithProvider(registry.Provider{Network: "tcp", Addr: addr})
+	c, err := client.NewSGClient(client.SGOption{Option: op, Registry: r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}

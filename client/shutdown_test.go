@@ -1,0 +1,126 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sinew-rpc/sinew/client"
+	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/transport"
+)
+
+func TestCloseEndsPendingCallsNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := transport.NewMemNetwork()
+		listenMem(t, n, "a")
+		c := dialMem(t, n, "a", client.Option{RequestTimeout: -1})
+		call := c.Go(context.Background(), "Echo.Hang", &text{}, nil, nil)
+		synctest.Wait()
+		begun := time.Now()
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() { _ = c.Close() })
+		}
+		wg.Wait()
+		<-call.Done
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("Close took %v", took)
+		}
+		wantError(t, call.Error, protocol.Unavailable, protocol.MaybeRun, "closed")
+		if !errors.Is(call.Error, client.ErrClosed) {
+			t.Errorf("%v is not ErrClosed", call.Error)
+		}
+		late := <-c.Go(context.Background(), "Echo.Say", &text{}, nil, nil).Done
+		wantError(t, late.Error, protocol.Unavailable, protocol.NotSent, "closed")
+	})
+}
+
+func TestCloseDuringADial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := transport.NewMemNetwork()
+		n.SetFaults(transport.MemFaults{HangDials: true})
+		c := dialMem(t, n, "a", client.Option{RequestTimeout: -1, DialTimeout: -1})
+		call := c.Go(context.Background(), "Echo.Say", &text{}, nil, nil)
+		synctest.Wait()
+		_ = c.Close()
+		<-call.Done
+		wantError(t, call.Error, protocol.Unavailable, protocol.NotSent, "cannot be reached")
+	})
+}
+
+func TestShutdownWaitsForPendingCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := transport.NewMemNetwork()
+		n.SetFaults(transport.BothWays(transport.MemPath{Latency: 5 * time.Millisecond}))
+		listenMem(t, n, "a")
+		c := dialMem(t, n, "a", client.Option{})
+		var calls []*client.Call
+		for _, d := range []string{"1ms", "300ms", "600ms"} {
+			calls = append(calls, c.Go(context.Background(), "Echo.Slow", &text{d}, new(text), nil))
+		}
+		time.Sleep(100 * time.Millisecond)
+		if err := c.Shutdown(context.Background()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		for _, call := range calls {
+			if <-call.Done; call.Error != nil {
+				t.Errorf("%v: %v", call.Args, call.Error)
+			}
+		}
+		err := c.Call(context.Background(), "Echo.Say", &text{}, nil)
+		wantError(t, err, protocol.Unavailable, protocol.NotSent, "closed")
+	})
+}
+
+func TestShutdownCutsWhenItsTimeIsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := transport.NewMemNetwork()
+		listenMem(t, n, "a")
+		c := dialMem(t, n, "a", client.Option{RequestTimeout: -1})
+		call := c.Go(context.Background(), "Echo.Hang", &text{}, nil, nil)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		begun := time.Now()
+		err := c.Shutdown(ctx)
+		if took := time.Since(begun); took != time.Second {
+			t.Errorf("Shutdown took %v, want 1s", took)
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Shutdown: %v", err)
+		}
+		<-call.Done
+		wantError(t, call.Error, protocol.Unavailable, protocol.MaybeRun, "closed")
+	})
+}
+
+func TestShutdownUnderLoadLosesNoCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := transport.NewMemNetwork()
+		n.SetFaults(transport.BothWays(transport.MemPath{Latency: time.Millisecond}))
+		listenMem(t, n, "a")
+		c := dialMem(t, n, "a", client.Option{})
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				for {
+					err := c.Call(context.Background(), "Echo.Say", &text{"x"}, nil)
+					if err == nil {
+						continue
+					}
+					wantError(t, err, protocol.Unavailable, protocol.NotSent, "")
+					return
+				}
+			})
+		}
+		time.Sleep(100 * time.Millisecond)
+		if err := c.Shutdown(context.Background()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		wg.Wait()
+	})
+}
