@@ -23,6 +23,9 @@ type Call struct {
 
 // Call implements Caller.
 func (c *core) Call(ctx context.Context, serviceMethod string, req, resp any) error {
+	if ctx.Err() != nil {
+		return endedBefore(ctx)
+	}
 	ctx, bounded := c.bound(ctx, c.option.RequestTimeout)
 	if bounded == nil {
 		return funnel(c.chain(ctx, serviceMethod, req, resp))
@@ -38,6 +41,9 @@ func (c *core) Notify(ctx context.Context, serviceMethod string, req any) error 
 
 // Do implements SGClient.
 func (c *core) Do(ctx context.Context, m *protocol.Message) (*protocol.Message, error) {
+	if ctx.Err() != nil {
+		return nil, endedBefore(ctx)
+	}
 	limit := c.option.RequestTimeout
 	if m.Timeout > 0 && (limit == 0 || m.Timeout < limit) {
 		limit = m.Timeout

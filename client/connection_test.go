@@ -54,6 +54,37 @@ func TestCallEndsAtItsLimitExactly(t *testing.T) {
 	}
 }
 
+func TestCancelledCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := transport.NewMemNetwork()
+		p := listenMem(t, n, "a")
+		c := dialMem(t, n, "a", client.Option{})
+		say(t, c)
+		ctx, cancel := context.WithCancel(context.Background())
+		call := c.Go(ctx, "Echo.Hang", &text{}, nil, nil)
+		synctest.Wait()
+		begun := time.Now()
+		cancel()
+		<-call.Done
+		wantError(t, call.Error, protocol.Canceled, protocol.MaybeRun, "canceled")
+		if took := time.Since(begun); took != 0 || !errors.Is(call.Error, context.Canceled) {
+			t.Errorf("%v after %v", call.Error, took)
+		}
+		synctest.Wait()
+		if _, tasks := p.session(0).Load(); tasks != 0 {
+			t.Error("the handler was not told")
+		}
+		before := p.calls.Load()
+		err := c.Call(ctx, "Echo.Say", &text{}, nil)
+		wantError(t, err, protocol.Canceled, protocol.NotSent, "before the call was made")
+		synctest.Wait()
+		if p.calls.Load() != before {
+			t.Error("a call whose context had ended ran")
+		}
+		say(t, c)
+	})
+}
+
 func TestOneDialServesAllCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := transport.NewMemNetwork()

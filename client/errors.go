@@ -67,6 +67,12 @@ func waitedTooLong(ctx context.Context, what string) *protocol.Error {
 	return protocol.NewError(protocol.CodeOf(err), text).WithCause(context.Cause(ctx)).WithOutcome(protocol.NotSent)
 }
 
+// endedBefore is the error of a call whose context had ended when it was made.
+func endedBefore(ctx context.Context) *protocol.Error {
+	err := ctx.Err()
+	return protocol.NewError(protocol.CodeOf(err), err.Error()+" before the call was made").WithCause(context.Cause(ctx)).WithOutcome(protocol.NotSent)
+}
+
 // isMove reports whether an attempt was none: it met a connection that was
 // gone, or a peer that is leaving, and certainly did not run.
 func isMove(err error) bool {
