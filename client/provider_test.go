@@ -118,6 +118,12 @@ func (p *provider) session(i int) *transport.Session {
 	return p.sessions[i]
 }
 
+func (p *provider) hello(i int) protocol.Header {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.hellos[i]
+}
+
 // leave says goaway on every connection, and will on every new one.
 func (p *provider) leave() {
 	p.goaway.Store(true)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"slices"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/sinew-rpc/sinew/client"
 	"github.com/sinew-rpc/sinew/internal/endpoint"
+	"github.com/sinew-rpc/sinew/internal/log"
 	"github.com/sinew-rpc/sinew/protocol"
 	"github.com/sinew-rpc/sinew/transport"
 )
@@ -117,6 +119,8 @@ func TestNothingButProtocolErrorsLeave(t *testing.T) {
 }
 
 func TestGoNeverPanicsAndLosesNothing(t *testing.T) {
+	log.SetHandler(slog.DiscardHandler) // the panic is logged with its stack
+	defer log.SetHandler(nil)
 	synctest.Test(t, func(t *testing.T) {
 		n := transport.NewMemNetwork()
 		listenMem(t, n, "a")
@@ -222,7 +226,8 @@ func TestProvidersCallBack(t *testing.T) {
 			if err := caller.Call(context.Background(), s, "Calc", "Twice", &text{"x"}, &resp, nil); err != nil || resp.S != "xx" {
 				t.Errorf("round %d: %v, %v", round, resp, err)
 			}
-			if got := p.hellos[round].MetaData; got[protocol.MetaIdentity] != "tc-1,tc-2" || got[protocol.MetaAuth] != "secret" {
+			synctest.Wait() // a hello is told on a worker
+			if got := p.hello(round).MetaData; got[protocol.MetaIdentity] != "tc-1,tc-2" || got[protocol.MetaAuth] != "secret" {
 				t.Errorf("round %d: hello %v", round, got)
 			}
 			n.CutAll()
