@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,12 +20,16 @@ type Context struct {
 	deadline time.Time          // zero: none
 	limit    time.Duration      // what made deadline, where it is not the parent's
 	session  *transport.Session // nil for a call that this side makes
-	incoming *protocol.Message  // nil for a call that this side makes
-	task     *task              // nil for a call that this side makes
+	task     *task              // the request being served; nil for a call that this side makes
 
 	mu sync.Mutex
 	// Guarded by mu:
-	err       error
+	err  error
+	rare *rarely // nil until one of its fields is needed
+}
+
+// rarely is what few calls need of a Context.
+type rarely struct {
 	done      chan struct{} // nil until asked for
 	timer     *time.Timer   // runs once done is there and a deadline is set
 	detach    func() bool   // ends the watch on parent
@@ -56,22 +61,31 @@ func (c *Context) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.
 func (c *Context) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.done != nil {
-		return c.done
+	r := c.rarely()
+	if r.done != nil {
+		return r.done
 	}
-	c.done = make(chan struct{})
+	r.done = make(chan struct{})
 	if c.errLocked() != nil {
-		close(c.done)
-		return c.done
+		close(r.done)
+		return r.done
 	}
 	if !c.deadline.IsZero() {
-		c.timer = time.AfterFunc(time.Until(c.deadline), func() { c.Cancel(context.DeadlineExceeded) })
+		r.timer = time.AfterFunc(time.Until(c.deadline), func() { c.Cancel(context.DeadlineExceeded) })
 	}
 	if c.session == nil && c.parent.Done() != nil {
 		parent := c.parent
-		c.detach = context.AfterFunc(parent, func() { c.Cancel(parent.Err()) })
+		r.detach = context.AfterFunc(parent, func() { c.Cancel(parent.Err()) })
 	}
-	return c.done
+	return r.done
+}
+
+// rarely returns what few calls need, with mu held.
+func (c *Context) rarely() *rarely {
+	if c.rare == nil {
+		c.rare = new(rarely)
+	}
+	return c.rare
 }
 
 // Err returns why the context has ended, nil while it has not.
@@ -104,18 +118,18 @@ type contextKey struct{}
 func (c *Context) Value(key any) any {
 	switch key.(type) {
 	case contextKey:
-		if c.incoming != nil {
+		if c.task != nil {
 			return c
 		}
 	case protocol.IncomingMetaKey:
-		if c.incoming != nil {
-			return c.incoming.MetaData
+		if c.task != nil {
+			return c.task.req.MetaData
 		}
 	}
 	switch {
 	case c.session != nil:
 		return c.session.Value(key)
-	case c.incoming != nil:
+	case c.task != nil:
 		return nil
 	}
 	return c.parent.Value(key)
@@ -132,7 +146,7 @@ func Incoming(ctx context.Context) *Context {
 func (c *Context) Session() *transport.Session { return c.session }
 
 // Message returns the request.
-func (c *Context) Message() *protocol.Message { return c.incoming }
+func (c *Context) Message() *protocol.Message { return &c.task.req }
 
 // Cancel ends the context with err, unless it has ended.
 func (c *Context) Cancel(err error) {
@@ -142,14 +156,19 @@ func (c *Context) Cancel(err error) {
 		return
 	}
 	c.err = err
-	if c.timer != nil {
-		c.timer.Stop()
+	r := c.rare
+	if r == nil {
+		c.mu.Unlock()
+		return
 	}
-	if c.done != nil {
-		close(c.done)
+	if r.timer != nil {
+		r.timer.Stop()
 	}
-	after, detach := c.after, c.detach
-	c.after, c.detach = nil, nil
+	if r.done != nil && !isClosed(r.done) {
+		close(r.done)
+	}
+	after, detach := r.after, r.detach
+	r.after, r.detach = nil, nil
 	c.mu.Unlock()
 	if detach != nil {
 		detach()
@@ -167,29 +186,28 @@ func (c *Context) End() { c.Cancel(context.Canceled) }
 // ends; stop takes that back, true if f had not been started. Package context
 // uses it.
 func (c *Context) AfterFunc(f func()) (stop func() bool) {
-	c.Done() // arms the clock
+	done := c.Done() // arms the clock
 	a := &afterFunc{f}
 	c.mu.Lock()
-	ended := c.err != nil || isClosed(c.done)
+	ended := c.err != nil || isClosed(done)
 	if !ended {
-		c.after = append(c.after, a)
+		c.rare.after = append(c.rare.after, a)
 	}
 	c.mu.Unlock()
 	if ended {
 		go f()
 		return func() bool { return false }
 	}
-	return func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		for i, other := range c.after {
-			if other == a {
-				c.after = append(c.after[:i], c.after[i+1:]...)
-				return true
-			}
-		}
-		return false
-	}
+	return func() bool { return c.dropAfter(a) }
+}
+
+// dropAfter takes back an AfterFunc, true if it had not been started.
+func (c *Context) dropAfter(a *afterFunc) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := len(c.rare.after)
+	c.rare.after = slices.DeleteFunc(c.rare.after, func(other *afterFunc) bool { return other == a })
+	return len(c.rare.after) < n
 }
 
 func isClosed(done <-chan struct{}) bool {
@@ -205,28 +223,28 @@ func isClosed(done <-chan struct{}) bool {
 func (c *Context) SetReplyMeta(k, v string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	next := make(map[string]string, len(c.replyMeta)+1)
-	for k, v := range c.replyMeta {
-		next[k] = v
-	}
-	next[k] = v
+	r := c.rarely()
+	next := mergeMeta(r.replyMeta, map[string]string{k: v})
 	if err := protocol.CheckMeta(next); err != nil {
 		return protocol.Errorf(protocol.InvalidArgument, "reply metadata: %w", err)
 	}
-	c.replyMeta = next
+	r.replyMeta = next
 	return nil
 }
 
 func (c *Context) takeReplyMeta() map[string]string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.replyMeta
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.replyMeta
 }
 
 // waitOn returns what a call made with ctx has to watch: a context whose Done
 // costs nothing more, and the deadline that counts.
 func waitOn(ctx context.Context) (context.Context, time.Time) {
-	if c, ok := ctx.(*Context); ok && c.incoming == nil {
+	if c, ok := ctx.(*Context); ok && c.task == nil {
 		return c.parent, c.deadline
 	}
 	deadline, _ := ctx.Deadline()

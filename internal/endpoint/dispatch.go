@@ -86,9 +86,8 @@ type task struct {
 	d       *Dispatcher
 	seq     uint64
 	req     protocol.Message
-	res     protocol.Message
 	body    *transport.Buffer // of req
-	reply   *transport.Buffer // of res, as Serve encoded it
+	reply   *transport.Buffer // of the response, as Serve encoded it
 	entered bool              // the method was entered: only Serve says so
 }
 
@@ -99,8 +98,7 @@ func (d *Dispatcher) Accept(s *transport.Session, h *protocol.Header, body *tran
 	t := &task{d: d, seq: h.Seq, body: body}
 	t.req = protocol.Message{Header: *h, Body: body.B}
 	t.Context.parent, t.Context.session = context.Background(), s
-	t.Context.deadline, t.Context.incoming = deadline, &t.req
-	t.Context.task = t
+	t.Context.deadline, t.Context.task = deadline, t
 	return t
 }
 
@@ -110,16 +108,43 @@ func (t *task) Oneway() bool { return t.req.MessageType == protocol.TypeOneway }
 // Cancel ends the request's context.
 func (t *task) Cancel(error) { t.Context.Cancel(context.Canceled) }
 
-// Run serves the request and answers it.
+// Run serves the request and answers it. Where no wrapper can keep it, the
+// response is no allocation of its own.
 func (t *task) Run() {
-	err := t.Context.Err()
-	if err == nil {
-		err = t.handle()
+	if t.d.Chain != nil {
+		res := t.response()
+		t.answer(&res, t.handle(&res))
 	} else {
-		err = expired(err)
+		res := t.response()
+		t.answer(&res, t.handlePlain(&res))
 	}
-	t.answer(err)
 	t.Context.End()
+}
+
+// response is the response as the chain finds it.
+func (t *task) response() protocol.Message {
+	return protocol.Message{Header: protocol.Header{Seq: t.seq, MessageType: protocol.TypeResponse, SerializeType: t.req.SerializeType}}
+}
+
+// handle runs the chain.
+func (t *task) handle(res *protocol.Message) (err error) {
+	defer t.contain(&err)
+	if t.d.Chain == nil {
+		return t.handlePlain(res)
+	}
+	if err := t.Context.Err(); err != nil {
+		return expired(err)
+	}
+	return t.d.Chain(&t.Context, &t.req, res)
+}
+
+// handlePlain is handle for a chain without wrappers.
+func (t *task) handlePlain(res *protocol.Message) (err error) {
+	defer t.contain(&err)
+	if err := t.Context.Err(); err != nil {
+		return expired(err)
+	}
+	return t.d.Serve(&t.Context, &t.req, res)
 }
 
 // expired is the answer to a request whose caller waits no more: it is dropped
@@ -131,19 +156,13 @@ func expired(err error) error {
 	return protocol.NewError(protocol.Canceled, "cancelled before the method was entered")
 }
 
-// handle runs the chain. A panic in it is this call's alone.
-func (t *task) handle() (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			log.Errorf("sinew: %s panicked: %v\n%s", transport.Quote(t.req.ServiceName, t.req.MethodName), p, debug.Stack())
-			err = protocol.Errorf(protocol.Internal, "%s panicked; the server's log has the stack", transport.Quote(t.req.ServiceName, t.req.MethodName))
-		}
-	}()
-	t.res.Header = protocol.Header{Seq: t.seq, MessageType: protocol.TypeResponse, SerializeType: t.req.SerializeType}
-	if t.d.Chain != nil {
-		return t.d.Chain(&t.Context, &t.req, &t.res)
+// contain makes a panic this call's alone.
+func (t *task) contain(err *error) {
+	if p := recover(); p != nil {
+		name := transport.Quote(t.req.ServiceName, t.req.MethodName)
+		log.Errorf("sinew: %s panicked: %v\n%s", name, p, debug.Stack())
+		*err = protocol.Errorf(protocol.Internal, "%s panicked; the server's log has the stack", name)
 	}
-	return t.d.Serve(&t.Context, &t.req, &t.res)
 }
 
 // Serve is the end of the chain: decode, method, encode.
@@ -202,7 +221,7 @@ func decodeError(m *Method, err error) error {
 }
 
 // answer sends what the chain came to.
-func (t *task) answer(err error) {
+func (t *task) answer(res *protocol.Message, err error) {
 	if t.Oneway() {
 		if err != nil {
 			log.Warningf("sinew: oneway %s failed: %v", transport.Quote(t.req.ServiceName, t.req.MethodName), err)
@@ -212,7 +231,7 @@ func (t *task) answer(err error) {
 		t.session.Finish(t.seq)
 		return
 	}
-	h := &t.res.Header
+	h := &res.Header
 	h.Seq = t.seq // whatever a wrapper made of it
 	body := t.reply
 	if err != nil {
@@ -222,7 +241,7 @@ func (t *task) answer(err error) {
 		protocol.ToResponse(h, err, !t.entered)
 	} else {
 		h.StatusCode, h.Error, h.Flags = protocol.OK, "", 0
-		body = t.replyBody()
+		body = t.replyBody(res)
 	}
 	t.body.Release() // before the answer goes out, which may wait for a peer that reads slowly
 	if meta := t.takeReplyMeta(); meta != nil {
@@ -235,15 +254,15 @@ func (t *task) answer(err error) {
 
 // replyBody returns the reply's body, as Serve encoded it or as a wrapper
 // replaced it, compressed where the caller can read that.
-func (t *task) replyBody() *transport.Buffer {
+func (t *task) replyBody(res *protocol.Message) *transport.Buffer {
 	body := t.reply
-	if body == nil || len(t.res.Body) != len(body.B) || (len(body.B) > 0 && &t.res.Body[0] != &body.B[0]) {
-		replaced := transport.NewBuffer(len(t.res.Body))
-		replaced.B = append(replaced.B, t.res.Body...)
+	if body == nil || len(res.Body) != len(body.B) || (len(body.B) > 0 && &res.Body[0] != &body.B[0]) {
+		replaced := transport.NewBuffer(len(res.Body))
+		replaced.B = append(replaced.B, res.Body...)
 		body.Release()
 		body = replaced
 	}
-	h := &t.res.Header
+	h := &res.Header
 	if h.CompressType != protocol.CompressTypeNone || len(body.B) < t.d.CompressThreshold {
 		return body
 	}

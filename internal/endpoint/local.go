@@ -17,7 +17,7 @@ import (
 // Ran.
 func (d *Dispatcher) Do(ctx context.Context, m *protocol.Message) (*protocol.Message, error) {
 	t := &task{d: d, seq: m.Seq, req: *m}
-	t.Context.parent, t.Context.incoming, t.Context.task = ctx, &t.req, t
+	t.Context.parent, t.Context.task = ctx, t
 	t.Context.deadline, _ = ctx.Deadline()
 	if m.Timeout > 0 {
 		if limit := time.Now().Add(m.Timeout); t.Context.deadline.IsZero() || limit.Before(t.Context.deadline) {
@@ -26,14 +26,11 @@ func (d *Dispatcher) Do(ctx context.Context, m *protocol.Message) (*protocol.Mes
 	}
 	defer t.Context.End()
 	err := d.admitLocal(&t.Context, &t.req)
+	res := t.response()
 	if err == nil {
-		if err = t.Context.Err(); err != nil {
-			err = expired(err)
-		} else {
-			err = t.handle()
-		}
+		err = t.handle(&res)
 	}
-	return t.result(err)
+	return t.result(&res, err)
 }
 
 // admitLocal is Admit with a panic in it taken for a refusal of this call.
@@ -48,18 +45,18 @@ func (d *Dispatcher) admitLocal(ctx context.Context, m *protocol.Message) (err e
 }
 
 // result is what the chain came to, as it would arrive over a session.
-func (t *task) result(err error) (*protocol.Message, error) {
+func (t *task) result(res *protocol.Message, err error) (*protocol.Message, error) {
 	defer t.reply.Release()
 	h := protocol.Header{
 		Seq:           t.seq,
 		MessageType:   protocol.TypeResponse,
 		SerializeType: t.req.SerializeType,
-		MetaData:      mergeMeta(t.res.MetaData, t.takeReplyMeta()),
+		MetaData:      mergeMeta(res.MetaData, t.takeReplyMeta()),
 	}
 	if err != nil {
 		protocol.ToResponse(&h, err, !t.entered)
 		return nil, protocol.FromResponse(&h)
 	}
-	h.SerializeType, h.CompressType = t.res.SerializeType, t.res.CompressType
-	return &protocol.Message{Header: h, Body: append([]byte(nil), t.res.Body...)}, nil
+	h.SerializeType, h.CompressType = res.SerializeType, res.CompressType
+	return &protocol.Message{Header: h, Body: append([]byte(nil), res.Body...)}, nil
 }
