@@ -395,7 +395,8 @@ func (l *memLink) wait(cond *sync.Cond, deadline time.Time) {
 		return // it passed since the caller looked
 	}
 	if !l.armed.IsZero() && !now.Before(l.armed) {
-		l.wakeAll() // the timer is due, and about to be moved away from them
+		l.wakeAll()           // the timer is due, and about to be moved away from them
+		l.armed = time.Time{} // once: those woken come here too, and would wake each other for ever
 	}
 	if next, ok := l.nextChange(now); ok {
 		l.arm(next)
