@@ -35,10 +35,10 @@ func (st *stage) acts(ctx context.Context) error {
 // told it.
 func (st *stage) killFirst(context.Context) error {
 	p := st.providers[0]
-	st.lostInFlight = st.observed.provider(p.key).inFlight.Load()
+	inFlight := st.observed.provider(p.key).inFlight.Load()
 	p.listener.kill()
 	st.setState(p.key, "killed")
-	st.display.say("* killed %s with %d calls in flight; the registry still lists it", p.addr, st.lostInFlight)
+	st.display.say("* killed %s with %d calls in flight; the registry still lists it", p.addr, inFlight)
 	return nil
 }
 

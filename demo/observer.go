@@ -40,7 +40,7 @@ func (t *tally) run(do func() error) error {
 // provider. The zero value is ready; it may be read while the client runs.
 type observer struct {
 	calls     tally
-	moves     atomic.Uint64 // attempts that met a provider gone or leaving, and went on to another
+	moves     atomic.Uint64 // attempts that met a provider gone or leaving, and did not run
 	failures  failures
 	providers sync.Map // of provider key to *tally
 }

@@ -43,6 +43,7 @@ type sample struct {
 // allCalls is the name of the row of all calls.
 const allCalls = "all calls"
 
+// newReporter begins now. state says in a word how the provider of a key stands.
 func newReporter(o *observer, duration time.Duration, state func(string) string) *reporter {
 	now := time.Now()
 	return &reporter{
@@ -51,6 +52,14 @@ func newReporter(o *observer, duration time.Duration, state func(string) string)
 	}
 }
 
+// overall is a report whose rates and latencies are those of the whole run.
+func (r *reporter) overall() report {
+	r.last = r.begun
+	clear(r.previous)
+	return r.report()
+}
+
+// report is a report whose rates and latencies are those since the one before.
 func (r *reporter) report() report {
 	now := time.Now()
 	passed := now.Sub(r.last)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -46,12 +45,15 @@ func callForAWhile(ctx context.Context, s settings, out io.Writer) error {
 	calls := &load{caller: c, book: text, callers: s.callers}
 	reports := newReporter(observed, s.duration, func(key string) string { return stateOf(c, key) })
 	runLoad(ctx, calls, s.duration, func(ctx context.Context) { reports.follow(ctx, display) })
-	display.finish(reports.report())
+	display.finish(reports.overall())
 	for _, line := range summary(observed, calls, reports) {
 		display.say("%s", line)
 	}
-	if observed.calls.answered.Load() == 0 {
-		return errors.New("not one call was answered")
+	if failed, answered := observed.calls.failed.Load(), observed.calls.answered.Load(); failed > 0 {
+		return fmt.Errorf("%s of %s calls failed", grouped(failed), grouped(failed+answered))
+	}
+	if wrong := calls.wrong.Load(); wrong > 0 {
+		return fmt.Errorf("%s replies were wrong", grouped(wrong))
 	}
 	return nil
 }

@@ -72,9 +72,12 @@ func (s *screen) say(format string, args ...any) {
 	fmt.Fprint(s.out, s.eraseLocked()+text+strings.Join(s.table, "\n")+"\n")
 }
 
-// finish shows the last report and lets it stand.
+// finish brings the table up to date and lets it stand. Where reports are lines
+// the last one has been printed, and a summary follows.
 func (s *screen) finish(r report) {
-	s.show(r)
+	if s.live {
+		s.show(r)
+	}
 	s.mu.Lock()
 	s.table = nil
 	s.mu.Unlock()

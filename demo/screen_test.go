@@ -14,7 +14,7 @@ func TestPlainScreenPrintsLines(t *testing.T) {
 	s.say("hello %d", 1)
 	s.show(someReport)
 	s.finish(someReport)
-	want := "hello 1\n" + strings.Repeat(someReport.line()+"\n", 2)
+	want := "hello 1\n" + someReport.line() + "\n"
 	if out.String() != want {
 		t.Errorf("printed %q, want %q", out.String(), want)
 	}
