@@ -9,22 +9,39 @@ import (
 	"github.com/sinew-rpc/sinew/protocol"
 )
 
+// advised is an error with what can be done about it.
+type advised struct {
+	err    error
+	advice string
+}
+
+// Error returns both, the advice on a line of its own.
+func (a *advised) Error() string { return a.err.Error() + "\n" + a.advice }
+
+// Unwrap returns the error.
+func (a *advised) Unwrap() error { return a.err }
+
+// advise adds advice to err.
+func advise(err error, format string, args ...any) error {
+	return &advised{err, fmt.Sprintf(format, args...)}
+}
+
 // adviseCall adds to the error of a call what can be done about it.
 func adviseCall(err error, addrs []string) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%w\nNothing listens at %s. Start a server:\n  go run ./demo server -addr %s",
-			err, strings.Join(addrs, " or "), addrs[0])
+		return advise(err, "Nothing listens at %s. Start a server:\n  go run ./demo server -addr %s",
+			strings.Join(addrs, " or "), addrs[0])
 	case protocol.CodeOf(err) == protocol.Unimplemented:
-		return fmt.Errorf("%w\nA demo server has ArithService.Add, .Multiply and .Divide, and TextService.Count.", err)
+		return advise(err, "A demo server has ArithService.Add, .Multiply and .Divide, and TextService.Count.")
 	case protocol.IsRemote(err):
 		return err
 	case protocol.OutcomeOf(err) == protocol.MaybeRun:
-		return fmt.Errorf("%w\nThe request was sent and no answer came: the method may have run.", err)
+		return advise(err, "The request was sent and no answer came: the method may have run.")
 	case protocol.OutcomeOf(err) == protocol.NotSent:
-		return fmt.Errorf("%w\nThe request was not sent: calling again does no harm.", err)
+		return advise(err, "The request was not sent: calling again does no harm.")
 	}
 	return err
 }
@@ -33,11 +50,11 @@ func adviseCall(err error, addrs []string) error {
 func adviseListen(err error, addr string) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%w\nStop what listens at %s, or choose another address with -addr.", err, addr)
+		return advise(err, "Stop what listens at %s, or choose another address with -addr.", addr)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%w\nThis user may not listen at %s: choose a port above 1023 with -addr.", err, addr)
+		return advise(err, "This user may not listen at %s: choose a port above 1023 with -addr.", addr)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%w\n%s is no address of this machine: choose another with -addr.", err, addr)
+		return advise(err, "%s is no address of this machine: choose another with -addr.", addr)
 	}
 	return err
 }

@@ -23,8 +23,10 @@ func TestPassagesAreTheWholeText(t *testing.T) {
 		}
 	}
 	for i, p := range b.passages {
-		if !b.take(i, countWords(p)) || !b.take(i, countWords(p)) {
-			t.Errorf("a right count of passage %d is not taken", i)
+		for range 2 { // what comes again is not counted again
+			if !b.take(i, countWords(p)) {
+				t.Errorf("a right count of passage %d is not taken", i)
+			}
 		}
 	}
 	if whole := countWords(opticks); b.counted.Words != whole.Words || !maps.Equal(b.counted.Count, whole.Count) {

@@ -4,8 +4,8 @@
 //   - main.go, settings.go, usage.go: the command line
 //   - arith.go, text.go: the services, plain structs
 //   - book.go: the text whose words are counted
-//   - provider.go, show.go: everything in one process: a registry, three
-//     providers that come and go, a client
+//   - show.go, stage.go, acts.go, provider.go: everything in one process: a
+//     registry, three providers that come and go, a client
 //   - role_server.go, role_client.go: one role per process
 //   - onecall.go: one call whose bodies are JSON
 //   - load.go: what the client calls, and how it checks the replies

@@ -29,7 +29,7 @@ func (f failure) meaning() string {
 	case protocol.Ran:
 		return "the method answered with an error"
 	}
-	return "sent, and the connection was lost: the method may have run"
+	return "sent, and no answer came: the method may have run"
 }
 
 // failures counts failed calls by kind. The zero value is empty; all methods
@@ -73,10 +73,11 @@ func (f *failures) list() []failureCount {
 	return list
 }
 
-// mayHaveRun counts the calls of which nobody can say whether the method ran.
-func (f *failures) mayHaveRun() (calls uint64) {
+// lost counts the calls whose connection broke while they were under way, so
+// that nobody can say whether the method ran.
+func (f *failures) lost() (calls uint64) {
 	for _, count := range f.list() {
-		if count.outcome == protocol.MaybeRun {
+		if count.failure == (failure{protocol.Unavailable, protocol.MaybeRun}) {
 			calls += count.calls
 		}
 	}

@@ -21,17 +21,20 @@ func TestFailuresByKind(t *testing.T) {
 	f.add(failed(protocol.Unavailable, protocol.MaybeRun, "first"))
 	f.add(failed(protocol.Unavailable, protocol.MaybeRun, "second"))
 	f.add(failed(protocol.Unimplemented, protocol.Refused, "no such method"))
+	f.add(failed(protocol.DeadlineExceeded, protocol.MaybeRun, "slow"))
 	want := []string{
-		"  2  Unavailable, MaybeRun: sent, and the connection was lost: the method may have run",
+		"  2  Unavailable, MaybeRun: sent, and no answer came: the method may have run",
 		"     such as: Unavailable: first",
+		"  1  DeadlineExceeded, MaybeRun: sent, and no answer came: the method may have run",
+		"     such as: DeadlineExceeded: slow",
 		"  1  Unimplemented, Refused: the provider refused it, the method did not run",
 		"     such as: Unimplemented: no such method",
 	}
 	if got := f.lines(); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if n := f.mayHaveRun(); n != 2 {
-		t.Errorf("%d calls may have run, want 2", n)
+	if n := f.lost(); n != 2 {
+		t.Errorf("%d calls were lost, want 2", n)
 	}
 }
 

@@ -84,3 +84,17 @@ func pause(ctx context.Context, d time.Duration) bool {
 		return false
 	}
 }
+
+// runLoad has calls made for duration (0: until ctx ends) while beside runs with
+// a context that ends when the calls do.
+func runLoad(ctx context.Context, calls *load, duration time.Duration, beside func(context.Context)) {
+	if duration > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, duration)
+		defer stop()
+	}
+	var besides sync.WaitGroup
+	besides.Go(func() { beside(ctx) })
+	calls.run(ctx)
+	besides.Wait()
+}

@@ -86,7 +86,11 @@ func (s *settings) flags(out io.Writer) (*flag.FlagSet, *string) {
 		flags.StringVar(addr, "addr", defaultAddr, "the servers, `host:port[,host:port]`")
 		flags.DurationVar(&s.timeout, "timeout", time.Second, "how long one call may take")
 	}
-	flags.DurationVar(&s.duration, "duration", defaultDuration, "how long to call; 0 for a client: until Ctrl-C")
+	howLong := "how long to call"
+	if s.role == roleClient {
+		howLong += "; 0 until Ctrl-C"
+	}
+	flags.DurationVar(&s.duration, "duration", defaultDuration, howLong)
 	flags.IntVar(&s.callers, "callers", defaultCallers, "how many goroutines call")
 	flags.StringVar(&s.file, "file", "", "a UTF-8 text `file` to count the words of (default the third book of Newton's Opticks)")
 	return flags, addr
