@@ -16,7 +16,7 @@ func summary(o *observer, calls *load, r *reporter) []string {
 			brief(latency.quantile(0.50)), brief(latency.quantile(0.99))),
 		fmt.Sprintf("replies  each compared with what it must be: %s wrong", grouped(calls.wrong.Load())),
 		"text     " + calls.book.summary(),
-		fmt.Sprintf("moves    %s attempts met a provider that was gone or leaving and did not run; the call went on to another, where there was one", grouped(o.moves.Load())),
+		fmt.Sprintf("moves    %s attempts met a provider gone or leaving; they did not run, and the call went on where it could", grouped(o.moves.Load())),
 		fmt.Sprintf("failed   %s", grouped(o.calls.failed.Load())),
 	}
 	return append(lines, o.failures.lines()...)
