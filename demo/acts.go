@@ -45,7 +45,7 @@ func (st *stage) killFirst(context.Context) error {
 // restartFirst starts the killed provider anew at the address that it had.
 func (st *stage) restartFirst(context.Context) error {
 	dead := st.providers[0]
-	p, err := startProvider(defaultApp, dead.addr, st.registry)
+	p, err := startProvider(defaultApp, dead.addr, st.registry, &st.ran)
 	if err != nil {
 		return fmt.Errorf("starting %s again: %w", dead.addr, err)
 	}

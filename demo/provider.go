@@ -19,12 +19,12 @@ type provider struct {
 }
 
 // startProvider serves at addr and has the registry list it.
-func startProvider(app, addr string, r registry.Registry) (*provider, error) {
+func startProvider(app, addr string, r registry.Registry, wrappers ...server.Wrapper) (*provider, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, adviseListen(err, addr)
 	}
-	s, err := newServer(app, r)
+	s, err := newServer(app, r, wrappers...)
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}

@@ -17,7 +17,8 @@ import (
 // is told to end.
 const drainTime = 5 * time.Second
 
-// counter is a server's wrapper that counts requests.
+// counter is a wrapper that counts the requests of all servers that it is given
+// to.
 type counter struct {
 	server.BaseWrapper
 	served, failed atomic.Uint64
@@ -26,8 +27,8 @@ type counter struct {
 // WrapHandleRequest implements server.Wrapper.
 func (c *counter) WrapHandleRequest(_ *server.SGServer, next server.HandleRequestFunc) server.HandleRequestFunc {
 	return func(ctx context.Context, req, res *protocol.Message) error {
-		err := next(ctx, req, res)
 		c.served.Add(1)
+		err := next(ctx, req, res)
 		if err != nil {
 			c.failed.Add(1)
 		}

@@ -42,14 +42,16 @@ func (st *stage) play(ctx context.Context) error {
 	for _, line := range summary(st.observed, st.calls, reports) {
 		st.display.say("%s", line)
 	}
+	st.display.say("ran      %s methods, all providers together", grouped(st.ran.served.Load()))
 	if ctx.Err() != nil {
 		st.display.say("ended early")
 	}
 	return errors.Join(actsErr, st.verdict())
 }
 
-// verdict says whether calls failed that did not have to. Those that the killed
-// provider had in that moment have to: nobody can tell whether it ran them.
+// verdict says whether calls failed that did not have to, or ran twice. Those
+// that the killed provider had in that moment have to fail: their caller cannot
+// know whether it ran them.
 func (st *stage) verdict() error {
 	lost := st.observed.failures.lost()
 	needless := st.observed.calls.failed.Load() - lost
@@ -59,11 +61,14 @@ func (st *stage) verdict() error {
 	if most := uint64(st.settings.callers); lost > most {
 		return fmt.Errorf("%d calls were lost, and the killed provider can have had %d at most", lost, most)
 	}
+	if answered, ran := st.observed.calls.answered.Load(), st.ran.served.Load(); ran < answered || ran > answered+lost {
+		return fmt.Errorf("%d methods ran for %d calls that were answered and %d that were lost: a call ran twice, or never", ran, answered, lost)
+	}
 	if lost == 0 {
-		st.display.say("No call failed.")
+		st.display.say("No call failed, and none ran twice.")
 		return nil
 	}
-	st.display.say("No call failed that did not have to. The killed provider had %d requests that it had not answered, and nobody\n"+
-		"can tell whether it ran them: they ended MaybeRun, for the caller to decide. FailFast runs nothing twice.", lost)
+	st.display.say("No call failed that did not have to, and none ran twice. The killed provider had %d requests that it had not\n"+
+		"answered, and their callers cannot know whether it ran them: they ended MaybeRun, and FailFast leaves it at that.", lost)
 	return nil
 }

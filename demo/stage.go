@@ -26,6 +26,7 @@ type stage struct {
 	registry *memory.Registry
 	client   client.SGClient
 	observed *observer
+	ran      counter // what the providers ran, all together
 	calls    *load
 
 	// Of open, the acts and close, which follow each other:
@@ -42,7 +43,7 @@ type stage struct {
 func (st *stage) open(ctx context.Context, text *book) error {
 	st.registry = memory.NewRegistry(defaultApp)
 	for range providerCount {
-		p, err := startProvider(defaultApp, "127.0.0.1:0", st.registry)
+		p, err := startProvider(defaultApp, "127.0.0.1:0", st.registry, &st.ran)
 		if err != nil {
 			return err
 		}
