@@ -2,14 +2,13 @@ package e2e
 
 import (
 	"context"
-	"net"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/sinew-rpc/sinew/internal/endpoint"
-	"github.com/sinew-rpc/sinew/transport"
+	"github.com/sinew-rpc/sinew/client"
 )
 
 // bystanders are well-behaved callers that call all the time while the server
@@ -17,7 +16,6 @@ import (
 type bystanders struct {
 	stop    chan struct{}
 	callers sync.WaitGroup
-	workers transport.Workers
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -32,36 +30,32 @@ type echoBody struct {
 	Data []byte
 }
 
-// watch starts n callers on a connection for every four of them.
+// watch starts n callers, on a connection for every four of them.
 func watch(t *testing.T, addr string, n int) *bystanders {
 	t.Helper()
 	b := &bystanders{stop: make(chan struct{})}
-	cfg := &transport.SessionConfig{Workers: &b.workers}
-	var session *transport.Session
-	for i := range n {
-		if i%4 == 0 {
-			conn, err := net.Dial("tcp", addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if session, err = transport.NewSession(conn, cfg); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = session.Close() })
+	option := client.DefaultSGOption.Option
+	option.RequestTimeout = 10 * time.Second
+	for id := 0; id < n; {
+		c, err := client.NewRPCClient("tcp", addr, &option)
+		if err != nil {
+			t.Fatal(err)
 		}
-		s := session
-		b.callers.Go(func() { b.callForEver(s, int64(i)) })
+		t.Cleanup(func() { _ = c.Close() })
+		for range 4 {
+			id++
+			own := int64(id)
+			b.callers.Go(func() { b.callForEver(c, own) })
+		}
 	}
 	t.Cleanup(func() {
 		close(b.stop)
 		b.callers.Wait()
-		b.workers.Close()
 	})
 	return b
 }
 
-func (b *bystanders) callForEver(s *transport.Session, id int64) {
-	var c endpoint.Caller
+func (b *bystanders) callForEver(c client.RPCClient, id int64) {
 	pause := time.NewTicker(10 * time.Millisecond)
 	defer pause.Stop()
 	for {
@@ -70,11 +64,12 @@ func (b *bystanders) callForEver(s *transport.Session, id int64) {
 			return
 		case <-pause.C:
 		}
-		ctx := endpoint.Bound(context.Background(), 10*time.Second)
 		begun := time.Now()
 		var res echoBody
-		err := c.Call(ctx, s, "Echo", "Echo", &echoBody{ID: id, Data: make([]byte, 100)}, &res, nil)
-		ctx.End()
+		err := c.Call(context.Background(), "Echo.Echo", &echoBody{ID: id, Data: make([]byte, 100)}, &res)
+		if err == nil && res.ID != id {
+			err = fmt.Errorf("caller %d got the reply of %d", id, res.ID)
+		}
 		b.note(time.Since(begun), err)
 	}
 }

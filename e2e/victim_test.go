@@ -114,8 +114,18 @@ func (a *attacker) bytes(b []byte) {
 	}
 }
 
-// receive reads the next frame.
+// receive reads the next frame but for the server's hello, which nobody asked
+// for.
 func (a *attacker) receive() (protocol.Message, error) {
+	for {
+		m, err := a.receiveAny()
+		if err != nil || m.MessageType != protocol.TypeHello {
+			return m, err
+		}
+	}
+}
+
+func (a *attacker) receiveAny() (protocol.Message, error) {
 	prefix := make([]byte, protocol.PrefixLen)
 	if _, err := io.ReadFull(a, prefix); err != nil {
 		return protocol.Message{}, err

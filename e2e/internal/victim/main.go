@@ -7,13 +7,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"time"
 
-	"github.com/sinew-rpc/sinew/internal/endpoint"
-	"github.com/sinew-rpc/sinew/protocol"
-	"github.com/sinew-rpc/sinew/transport"
+	"github.com/sinew-rpc/sinew/server"
 )
 
 // Echo is what well-behaved callers call.
@@ -64,8 +61,8 @@ func (Take) Tree(_ context.Context, _ *Tree, _ *[]byte) error                 { 
 func (Take) Bytes(_ context.Context, _ *[]byte, _ *[]byte) error              { return nil }
 
 func main() {
-	frame := flag.Duration("frame-timeout", 0, "see transport.SessionConfig")
-	write := flag.Duration("write-timeout", 0, "see transport.SessionConfig")
+	frame := flag.Duration("frame-timeout", 0, "see server.Option")
+	write := flag.Duration("write-timeout", 0, "see server.Option")
 	flag.Parse()
 	if err := serve(*frame, *write); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -76,30 +73,16 @@ func main() {
 // serve listens on a free port, says which on standard output, and serves until
 // the process is killed.
 func serve(frame, write time.Duration) error {
-	table := &endpoint.Table{CheckType: protocol.CheckTags}
-	if err := errors.Join(table.Register("Echo", Echo{}), table.Register("Take", Take{})); err != nil {
-		return err
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	s, err := server.NewSGServer(&server.Option{FrameTimeout: frame, WriteTimeout: write})
 	if err != nil {
 		return err
 	}
-	cfg := &transport.SessionConfig{
-		Handler:      &endpoint.Dispatcher{Methods: table},
-		Workers:      new(transport.Workers),
-		Room:         transport.NewRoom(10_000, 64<<20),
-		Intern:       table.Intern,
-		FrameTimeout: frame,
-		WriteTimeout: write,
+	if err := errors.Join(s.Register(Echo{}), s.Register(Take{})); err != nil {
+		return err
 	}
-	fmt.Println(ln.Addr())
-	for {
-		conn, err := ln.Accept()
-		if err != nil {
-			return err
-		}
-		if _, err := transport.NewSession(conn, cfg); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
-	}
+	go func() {
+		<-s.Listening()
+		fmt.Println(s.Addr())
+	}()
+	return s.Serve("tcp", "127.0.0.1:0", nil)
 }
