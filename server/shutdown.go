@@ -156,6 +156,7 @@ func (s *SGServer) end(cause error) {
 		for _, p := range peers {
 			_ = p.session.Close() // returns nil
 		}
+		s.sessions.CancelSpared(ErrServerClosed)
 		s.accepting.Wait()
 		s.handshakes.Wait()
 		s.announceListening()

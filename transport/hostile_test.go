@@ -147,9 +147,10 @@ func (t *replierTask) Run() {
 	_ = t.s.Reply(&t.header, nil)
 }
 
-// TestCloseCancelsTheOnewaysThatADrainSpared: an orderly end leaves oneways
-// running, but who closes the session waits for them no longer.
-func TestCloseCancelsTheOnewaysThatADrainSpared(t *testing.T) {
+// TestOnewaysThatADrainSpared go on when their session is closed, as it is once
+// it has ended, and are cancelled with the whole client or server: their workers
+// were waited for without end.
+func TestOnewaysThatADrainSpared(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		cfg := newConfig(&service{method: func(task *serviceTask) { <-task.cancelled }})
 		r, s := rawPeer(t, cfg)
@@ -157,14 +158,15 @@ func TestCloseCancelsTheOnewaysThatADrainSpared(t *testing.T) {
 		r.send(protocol.Header{MessageType: protocol.TypeGoAway}, "")
 		_ = r.Close()
 		<-s.Done()
+		_ = s.Close()
 		time.Sleep(time.Minute)
 		if _, tasks := s.Load(); tasks != 1 {
 			t.Errorf("%d tasks run on after an orderly end, want 1", tasks)
 		}
-		_ = s.Close()
+		cfg.CancelSpared(ErrSessionClosed)
 		synctest.Wait()
-		if _, tasks := s.Load(); tasks != 0 || cfg.Room.InFlight() != 0 {
-			t.Errorf("%d tasks, %d in flight after Close", tasks, cfg.Room.InFlight())
+		if _, tasks := s.Load(); tasks != 0 || cfg.Room.InFlight() != 0 || len(cfg.spared.all()) != 0 {
+			t.Errorf("%d tasks, %d in flight, %d sessions kept after CancelSpared", tasks, cfg.Room.InFlight(), len(cfg.spared.all()))
 		}
 	})
 }

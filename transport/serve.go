@@ -216,8 +216,13 @@ func (s *Session) Finish(seq uint64) {
 
 // endTask forgets a task and gives its room back, with s.mu held.
 func (s *Session) endTask(seq uint64) {
-	if r, ok := s.tasks.take(seq); ok {
-		s.cfg.Room.give(1, r.size)
+	r, ok := s.tasks.take(seq)
+	if !ok {
+		return
+	}
+	s.cfg.Room.give(1, r.size)
+	if s.err != nil && s.tasks.len() == 0 {
+		s.cfg.spared.remove(s)
 	}
 }
 

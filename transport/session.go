@@ -97,7 +97,8 @@ type SessionConfig struct {
 	// Stats counts what happens to frames over all sessions. May be nil.
 	Stats *Stats
 
-	calls sync.Pool // of *call: kept per config, since a call holds a channel
+	calls  sync.Pool // of *call: kept per config, since a call holds a channel
+	spared sparedSessions
 }
 
 // Stats counts frames that led to nothing. Its fields may be read at any time.
@@ -277,27 +278,18 @@ func (s *Session) Load() (calls, tasks int) {
 }
 
 // Close ends the session now and waits until its goroutines have ended. Calls
-// that wait get an error with their outcome, and what is still being served is
-// cancelled, oneways that an orderly end had spared included. It returns nil.
+// that wait get an error with their outcome. Oneways that an orderly end had
+// spared go on: see SessionConfig.CancelSpared. It returns nil.
 func (s *Session) Close() error {
-	s.Fail(ErrSessionClosed)
+	s.fail(ErrSessionClosed)
 	s.wg.Wait()
 	return nil
 }
 
 // Fail ends the session now, for the reason err, which Cause returns and the
 // errors of waiting calls name. It does not wait for the session's goroutines:
-// Close does. On a session that has ended it cancels the oneways that are still
-// being served, and does nothing else.
-func (s *Session) Fail(err error) {
-	s.fail(err)
-	s.mu.Lock()
-	left := s.tasks.all()
-	s.mu.Unlock()
-	for _, r := range left {
-		r.task.Cancel(err)
-	}
-}
+// Close does. On a session that has ended it does nothing.
+func (s *Session) Fail(err error) { s.fail(err) }
 
 // fail ends the session with err; the first error wins.
 func (s *Session) fail(err error) {
@@ -327,6 +319,9 @@ func (s *Session) failLocked(err error, unsent int) {
 		if !drained || !r.task.Oneway() {
 			cancels = append(cancels, r.task)
 		}
+	}
+	if len(cancels) < len(tasks) {
+		s.cfg.spared.add(s)
 	}
 	ended = append(ended, s.out.failNotifies(s, err, unsent)...)
 	s.out.failWaiters()

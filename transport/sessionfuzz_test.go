@@ -313,10 +313,14 @@ func (f *fuzzed) end() {
 	}
 	f.calls.Wait()
 	for side, cfg := range f.cfg {
+		cfg.CancelSpared(ErrSessionClosed)
 		cfg.Workers.Close()
 		r := cfg.Room
 		if r.InFlight() != 0 || r.Bytes() != 0 || r.partial.Load() != 0 {
 			f.t.Errorf("side %d: room for %d requests, %d bytes and %d of partial bodies was not given back", side, r.InFlight(), r.Bytes(), r.partial.Load())
+		}
+		if n := len(cfg.spared.all()); n != 0 {
+			f.t.Errorf("side %d: %d ended sessions are kept", side, n)
 		}
 		if calls, tasks := f.session[side].Load(); calls != 0 || tasks != 0 {
 			f.t.Errorf("side %d: %d calls and %d tasks are left", side, calls, tasks)
