@@ -16,9 +16,14 @@ import (
 	"github.com/sinew-rpc/sinew/protocol"
 )
 
-// A bystander's call may take this long while the server is attacked and the
-// machine is shared with the attackers.
-const bystanderBound = 3 * time.Second
+// While the server is attacked a bystander's call may take this long, of a
+// hundred all but one and the slowest. The bounds are wide because attackers and
+// bystanders share the machine; what they rule out is a server that is held up
+// until a timeout ends the attack.
+const (
+	bystanderP99   = 1500 * time.Millisecond
+	bystanderBound = 5 * time.Second
+)
 
 // hostileCase is one attack. It returns what came back, for the table.
 type hostileCase struct {
@@ -47,10 +52,10 @@ func TestHostilePeers(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			callers.report()
 			answer := c.attack(t, v)
-			time.Sleep(20 * time.Millisecond) // a real process: what the attack did to the callers shows
+			time.Sleep(50 * time.Millisecond) // a real process: what the attack did to the callers shows
 			calls, p99, longest, failed := callers.report()
-			if len(failed) > 0 || longest > bystanderBound {
-				t.Errorf("bystanders noticed: %d of %d calls failed, first %v; the longest took %v", len(failed), calls, errors.Join(failed[:min(1, len(failed))]...), longest)
+			if len(failed) > 0 || calls == 0 || p99 > bystanderP99 || longest > bystanderBound {
+				t.Errorf("bystanders noticed: %d of %d calls failed, first %v; 99 of 100 took %v, the longest %v", len(failed), calls, errors.Join(failed[:min(1, len(failed))]...), p99, longest)
 			}
 			table = append(table, fmt.Sprintf("%-42s %-62.62s %9d %10d %9v %9v", c.name, answer, v.memory("VmRSS")>>10, calls, p99.Round(time.Millisecond), longest.Round(time.Millisecond)))
 		})
@@ -72,7 +77,7 @@ func hostileFrames() []hostileCase {
 	garbage := func(text string) func(*testing.T, *victim) string {
 		return func(t *testing.T, v *victim) string {
 			a := v.attack(t)
-			a.bytes([]byte(text))
+			_, _ = a.Write([]byte(text)) // the server may close before it has all
 			if reason := a.closed(); reason != "" {
 				t.Errorf("a goaway to who does not speak the frame: %q", reason)
 			}
