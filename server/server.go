@@ -35,10 +35,10 @@ type SGServer struct {
 	listening     chan struct{} // closed by listeningOnce
 	listeningOnce sync.Once
 	drained       chan struct{} // closed when a drain has no connection left, or the server ends
+	ended         chan struct{} // closed when end has cut off what was left
 	gone          chan struct{} // closed when every goroutine has ended
 	accepting     sync.WaitGroup
 	handshakes    sync.WaitGroup
-	endOnce       sync.Once
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -73,6 +73,7 @@ func NewSGServer(option *Option) (*SGServer, error) {
 		room:       transport.NewRoom(o.MaxRequestsInFlight, o.MaxBytesInFlight),
 		listening:  make(chan struct{}),
 		drained:    make(chan struct{}),
+		ended:      make(chan struct{}),
 		gone:       make(chan struct{}),
 		peers:      make(map[*transport.Session]*Peer),
 		identities: make(map[string][]*Peer),

@@ -142,37 +142,44 @@ func (s *SGServer) wait(ctx context.Context, done <-chan struct{}) bool {
 
 // end cuts off what is left, once, and returns when that is done.
 func (s *SGServer) end(cause error) {
-	s.endOnce.Do(func() {
-		listeners, peers := s.cutOff(cause)
-		s.cancel(ErrServerClosed)
-		for _, ln := range listeners {
-			if err := ln.Close(); err != nil {
-				log.V(1).Infof("server: closing %s: %v", ln.Addr(), err)
-			}
+	listeners, peers, first := s.cutOff(cause)
+	if !first {
+		<-s.ended
+		return
+	}
+	defer close(s.ended)
+	s.cancel(ErrServerClosed)
+	for _, ln := range listeners {
+		if err := ln.Close(); err != nil {
+			log.V(1).Infof("server: closing %s: %v", ln.Addr(), err)
 		}
-		for _, p := range peers {
-			p.session.Fail(ErrServerClosed)
-		}
-		for _, p := range peers {
-			_ = p.session.Close() // returns nil
-		}
-		s.sessions.CancelSpared(ErrServerClosed)
-		s.accepting.Wait()
-		s.handshakes.Wait()
-		s.announceListening()
-		s.endRegistrations()
-		go func() { // whoever waits for gone waits for it
-			s.workers.Close()
-			close(s.gone)
-		}()
-		s.awaitHandlers()
-	})
+	}
+	for _, p := range peers {
+		p.session.Fail(ErrServerClosed)
+	}
+	for _, p := range peers {
+		_ = p.session.Close() // returns nil
+	}
+	s.accepting.Wait()
+	s.handshakes.Wait()
+	s.sessions.CancelSpared(ErrServerClosed)
+	s.announceListening()
+	s.endRegistrations()
+	go func() { // whoever waits for gone waits for it
+		s.workers.Close()
+		close(s.gone)
+	}()
+	s.awaitHandlers()
 }
 
-// cutOff closes the server to everything new and returns what is to be closed.
-func (s *SGServer) cutOff(cause error) (listeners []net.Listener, peers []*Peer) {
+// cutOff closes the server to everything new and returns what is to be closed;
+// first is false when that was done before.
+func (s *SGServer) cutOff(cause error) (listeners []net.Listener, peers []*Peer, first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.phase == closed {
+		return nil, nil, false
+	}
 	if began := s.drain.began; !began.IsZero() && cause != nil {
 		if calls := s.room.InFlight(); calls > 0 || len(s.peers) > 0 {
 			s.drain.cut = &CutError{Calls: calls, Connections: len(s.peers), After: time.Since(began), cause: cause}
@@ -185,7 +192,7 @@ func (s *SGServer) cutOff(cause error) (listeners []net.Listener, peers []*Peer)
 		peers = append(peers, p)
 	}
 	s.noticeDrainedLocked()
-	return listeners, peers
+	return listeners, peers, true
 }
 
 func (s *SGServer) awaitHandlers() {
