@@ -141,6 +141,7 @@ func TestPeerCallIsBoundByRequestTimeout(t *testing.T) {
 		c := participant(t, mem, "tx")
 		if err := c.table.Handle("Stuck.Wait", endpoint.NewTyped(func(ctx context.Context, _ *AddRequest) (*AddReply, error) {
 			<-ctx.Done()
+			time.Sleep(time.Second) // the deadline is to be noticed by the server alone
 			return nil, ctx.Err()
 		})); err != nil {
 			t.Fatal(err)
