@@ -217,7 +217,7 @@ func TestDrainUnderLoad(t *testing.T) {
 			wg.Go(func() {
 				for {
 					var reply AddReply
-					err := c.call(t.Context(), "Arith", "Add", &AddRequest{20, 22}, &reply)
+					err := c.caller.Call(t.Context(), c.Session, "Arith", "Add", &AddRequest{20, 22}, &reply, nil)
 					switch o := protocol.OutcomeOf(err); {
 					case err == nil && reply.Sum == 42:
 						answered.Add(1)
