@@ -22,7 +22,7 @@ import (
 // 1235 MiB at start without using them.
 const (
 	addressSpaceKiB = 2 << 20
-	residentBound   = 400 << 10 // KiB, asserted of VmHWM
+	residentBound   = 512 << 10 // KiB, asserted of VmHWM
 )
 
 // victim is a server process under attack.
