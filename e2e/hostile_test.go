@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -351,31 +352,39 @@ func readBomb(t *testing.T, path string) []byte {
 // hostileSilence are peers that begin something and do not go on.
 func hostileSilence(limit time.Duration) []hostileCase {
 	whole := protocol.AppendFrame(nil, new(echoHeader(1)), make([]byte, 200_000))
-	within := func(limit time.Duration, send func(a *attacker)) func(t *testing.T, v *victim) string {
+	within := func(limit time.Duration, send func(a *attacker, closed <-chan struct{})) func(t *testing.T, v *victim) string {
 		return func(t *testing.T, v *victim) string {
 			a := v.attack(t)
 			begun := time.Now()
-			go send(a) // ends when the connection does
+			closed := make(chan struct{})
+			var sender sync.WaitGroup
+			sender.Go(func() { send(a, closed) })
 			a.closed()
 			took := time.Since(begun)
+			close(closed)
+			sender.Wait()
 			if took < limit-limit/10 || took > limit+2*time.Second {
 				t.Errorf("closed after %v, want %v", took, limit)
 			}
 			return fmt.Sprintf("closed after %.1fs", took.Seconds())
 		}
 	}
-	bytes := func(n int) func(a *attacker) {
-		return func(a *attacker) { _, _ = a.Write(whole[:n]) } // the reader sees what becomes of it
+	bytes := func(n int) func(*attacker, <-chan struct{}) {
+		return func(a *attacker, _ <-chan struct{}) { _, _ = a.Write(whole[:n]) } // the reader sees what becomes of it
 	}
 	return []hostileCase{
 		{"half a header and silence", within(limit, bytes(20))},
 		{"part of a body and silence", within(limit, bytes(10_000))},
-		{"a byte every nine tenths of the limit", within(limit, func(a *attacker) {
+		{"a byte every nine tenths of the limit", within(limit, func(a *attacker, closed <-chan struct{}) {
+			gap := time.NewTicker(limit * 9 / 10)
+			defer gap.Stop()
 			for _, b := range whole {
-				if _, err := a.Write([]byte{b}); err != nil {
+				_, _ = a.Write([]byte{b}) // the reader sees what becomes of it
+				select {
+				case <-gap.C:
+				case <-closed:
 					return
 				}
-				time.Sleep(limit * 9 / 10)
 			}
 		})},
 		{"idle between frames", func(t *testing.T, v *victim) string {
