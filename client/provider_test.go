@@ -79,6 +79,7 @@ func serve(t testing.TB, ln net.Listener) *provider {
 		v, _ := protocol.MetaValue(ctx, req.S)
 		return &text{S: v}, nil
 	})
+	p.cfg.OnStart = p.sendAway
 	p.wg.Go(p.accept)
 	t.Cleanup(p.stop)
 	return p
@@ -106,9 +107,13 @@ func (p *provider) accept() {
 		p.mu.Lock()
 		p.sessions = append(p.sessions, s)
 		p.mu.Unlock()
-		if p.goaway.Load() {
-			s.GoAway("shutting down")
-		}
+	}
+}
+
+// sendAway tells a new connection to go before anything is read on it.
+func (p *provider) sendAway(s *transport.Session) {
+	if p.goaway.Load() {
+		s.GoAway("shutting down")
 	}
 }
 

@@ -156,12 +156,12 @@ func (o *Option) check() error {
 	}
 	for k, v := range o.Tags {
 		if err := protocol.CheckMeta(map[string]string{protocol.MetaTagPrefix + k: v}); err != nil || k == "" {
-			return fmt.Errorf("option Tags: key %q with value %q does not travel as metadata: keys are [a-z0-9._-]+, values hold no CR, LF or NUL", k, v)
+			return fmt.Errorf("%s: key %q with value %q does not travel as metadata: keys are [a-z0-9._-]+, values hold no CR, LF or NUL", "Tags", k, v)
 		}
 	}
 	for i, w := range o.Wrappers {
 		if w == nil {
-			return fmt.Errorf("option Wrappers[%d] is nil", i)
+			return fmt.Errorf("%s[%d] is nil", "Wrappers", i)
 		}
 	}
 	return o.checkRegistry()
@@ -175,7 +175,7 @@ func (o *Option) checkRegistry() error {
 	}
 	if fixed, ok := o.Registry.(*registry.Peer2PeerRegistry); ok && fixed != nil {
 		if _, _, err := fixed.Providers(context.Background()); err != nil { // never waits
-			return fmt.Errorf("option Registry: %w", err)
+			return fmt.Errorf("%s: %w", "Registry", err)
 		}
 	}
 	return nil
