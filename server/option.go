@@ -126,7 +126,7 @@ func (o *Option) prepare() (Option, error) {
 		p = *o
 	}
 	if err := p.check(); err != nil {
-		return Option{}, fmt.Errorf("server: Option.%w", err)
+		return Option{}, err
 	}
 	p.Tags = maps.Clone(p.Tags)
 	p.Wrappers = slices.Clone(p.Wrappers)
@@ -137,31 +137,31 @@ func (o *Option) prepare() (Option, error) {
 	return p, nil
 }
 
-// check says what is wrong, beginning with the field's name.
+// check says which field is wrong and why.
 func (o *Option) check() error {
 	if o.ProtocolType != protocol.Default {
-		return fmt.Errorf("ProtocolType is %d: protocol.Default is the only one", o.ProtocolType)
+		return wrong("ProtocolType is %d: protocol.Default is the only one", o.ProtocolType)
 	}
 	if _, ok := protocol.SerializerOf(o.SerializeType); !ok {
-		return fmt.Errorf("SerializeType %d is not known: register it with protocol.RegisterSerializer first", o.SerializeType)
+		return wrong("SerializeType %d is not known: register it with protocol.RegisterSerializer first", o.SerializeType)
 	}
 	if _, ok := protocol.CompressorOf(o.CompressType); !ok && o.CompressType != protocol.CompressTypeNone {
-		return fmt.Errorf("CompressType %d is not known: register it with protocol.RegisterCompressor first", o.CompressType)
+		return wrong("CompressType %d is not known: register it with protocol.RegisterCompressor first", o.CompressType)
 	}
 	if o.TransportType != "" && !slices.Contains(transport.Networks(), o.TransportType) {
-		return fmt.Errorf("TransportType %q is not known: use one of %s", o.TransportType, strings.Join(transport.Networks(), ", "))
+		return wrong("TransportType %q is not known: use one of %s", o.TransportType, strings.Join(transport.Networks(), ", "))
 	}
 	if o.MaxMessageSize < 0 {
-		return fmt.Errorf("MaxMessageSize is %d: a frame's size is always bounded, 0 is %d", o.MaxMessageSize, protocol.DefaultMaxMessageSize)
+		return wrong("MaxMessageSize is %d: a frame's size is always bounded, 0 is %d", o.MaxMessageSize, protocol.DefaultMaxMessageSize)
 	}
 	for k, v := range o.Tags {
 		if err := protocol.CheckMeta(map[string]string{protocol.MetaTagPrefix + k: v}); err != nil || k == "" {
-			return fmt.Errorf("%s: key %q with value %q does not travel as metadata: keys are [a-z0-9._-]+, values hold no CR, LF or NUL", "Tags", k, v)
+			return wrong("Tags: key %q with value %q does not travel as metadata: keys are [a-z0-9._-]+, values hold no CR, LF or NUL", k, v)
 		}
 	}
 	for i, w := range o.Wrappers {
 		if w == nil {
-			return fmt.Errorf("%s[%d] is nil", "Wrappers", i)
+			return wrong("Wrappers[%d] is nil", i)
 		}
 	}
 	return o.checkRegistry()
@@ -170,15 +170,20 @@ func (o *Option) check() error {
 func (o *Option) checkRegistry() error {
 	if keyed, ok := o.Registry.(registry.AppKeyed); ok {
 		if own, key := keyed.AppKey(), o.RegisterOption.AppKey; own != "" && key != "" && own != key {
-			return fmt.Errorf("RegisterOption.AppKey is %q, but the registry serves %q: make them agree or leave the option empty", key, own)
+			return wrong("RegisterOption.AppKey is %q, but the registry serves %q: make them agree or leave the option empty", key, own)
 		}
 	}
 	if fixed, ok := o.Registry.(*registry.Peer2PeerRegistry); ok && fixed != nil {
 		if _, _, err := fixed.Providers(context.Background()); err != nil { // never waits
-			return fmt.Errorf("%s: %w", "Registry", err)
+			return wrong("Registry: %w", err)
 		}
 	}
 	return nil
+}
+
+// wrong is an error about a field of Option, with which the format begins.
+func wrong(format string, args ...any) error {
+	return fmt.Errorf("server: Option."+format, args...)
 }
 
 // forever stands for a time limit that is switched off: some 146 years.

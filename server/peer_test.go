@@ -72,6 +72,10 @@ func TestServerCallsItsClients(t *testing.T) {
 		wantError(t, peers[0].Call(t.Context(), "nodot", nil, nil), protocol.InvalidArgument, protocol.NotSent)
 		wantError(t, peers[0].Call(t.Context(), "No.Such", &AddRequest{}, nil), protocol.Unimplemented, protocol.Refused)
 		a.add(t)
+		second := s.Peers("tx-2")[0]
+		if ids := second.Identity(); !slices.Equal(ids, []string{"tx-1", "tx-2"}) {
+			t.Errorf("identities %v", ids)
+		}
 
 		b.Close()
 		synctest.Wait()
@@ -86,6 +90,25 @@ func TestServerCallsItsClients(t *testing.T) {
 		<-a.ended
 		wantError(t, peer.Call(t.Context(), "Arith.Add", &AddRequest{}, nil), protocol.Unavailable, protocol.NotSent)
 	})
+}
+
+// TestCallToAClientIsCompressedAsItAnnounced looks at the request on the wire.
+func TestCallToAClientIsCompressedAsItAnnounced(t *testing.T) {
+	for announced, want := range map[string]protocol.CompressType{"gzip,zstd": protocol.CompressTypeZstd, "gzip": protocol.CompressTypeNone} {
+		synctest.Test(t, func(t *testing.T) {
+			s, mem := on(t, server.Option{Identify: acceptAll, CompressType: protocol.CompressTypeZstd, CompressThreshold: 100})
+			running(t, s)
+			conn := dialRaw(t, mem)
+			conn.sendFrame(protocol.Header{MessageType: protocol.TypeHello, MetaData: map[string]string{
+				protocol.MetaIdentity: "tx", protocol.MetaAuth: "secret", protocol.MetaCompress: announced,
+			}}, nil)
+			synctest.Wait()
+			go s.Peers("tx")[0].Notify(t.Context(), "Log.Write", strings.Repeat("a", 1000))
+			if h, body := conn.next(); h.CompressType != want || (len(body) < 1000) != (want != protocol.CompressTypeNone) {
+				t.Errorf("with %s announced: %+v, %d bytes", announced, h, len(body))
+			}
+		})
+	}
 }
 
 func TestIdentifyThatFailsAcceptsNothing(t *testing.T) {

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"strings"
@@ -15,8 +16,6 @@ import (
 	"github.com/sinew-rpc/sinew/registry/memory"
 	"github.com/sinew-rpc/sinew/server"
 	"github.com/sinew-rpc/sinew/transport"
-
-	"crypto/tls"
 )
 
 // moodyRegistry fails for a while, or hangs for ever, before it is a memory
@@ -145,6 +144,35 @@ func TestCloseUnregisters(t *testing.T) {
 		s.Close()
 		if ps := providers(t, r); len(ps) != 0 {
 			t.Errorf("left behind: %v", ps)
+		}
+	})
+}
+
+func TestListenerThatFailsIsUnregistered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := memory.NewRegistry("")
+		defer r.Close()
+		s, mem := on(t, server.Option{Registry: r})
+		running(t, s)
+		ln, err := mem.Listen("other")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- s.ServeListener(ln, nil) }()
+		synctest.Wait()
+		if n := len(providers(t, r)); n != 2 {
+			t.Errorf("%d addresses are registered, want 2", n)
+		}
+		ln.Close()
+		if err := <-ended; errors.Is(err, server.ErrServerClosed) {
+			t.Error("the server is not closed")
+		}
+		if ps := providers(t, r); len(ps) != 1 || ps[0].Addr != "server" {
+			t.Errorf("left in the registry: %v", ps)
+		}
+		if ok, err := s.Registered(); !ok || err != nil {
+			t.Errorf("the address that is left: %v, %v", ok, err)
 		}
 	})
 }
