@@ -183,6 +183,11 @@ func (d *Dispatcher) Serve(ctx context.Context, req, res *protocol.Message) erro
 	if m.NeedsReply() {
 		reply = m.NewReply()
 	}
+	if d.Chain != nil { // wrappers may have taken their time
+		if err := ctx.Err(); err != nil {
+			return expired(err)
+		}
+	}
 	t.entered = true
 	reply, err = m.Call(ctx, args, reply)
 	if err != nil || req.MessageType == protocol.TypeOneway {
