@@ -60,6 +60,14 @@ func (b *Buffer) Release() {
 	bufferPools[b.class].Put(b)
 }
 
+// size returns how many bytes the buffer holds; none for nil.
+func (b *Buffer) size() int {
+	if b == nil {
+		return 0
+	}
+	return len(b.B)
+}
+
 // grow returns a buffer with the contents of b and room for n bytes, releasing
 // b when another took its place.
 func (b *Buffer) grow(n int) *Buffer {

@@ -126,41 +126,69 @@ func (s *Session) Ping(ctx context.Context, deadline time.Time) error {
 	return err
 }
 
-// open queues c's frame and writes what is due.
+// open queues c's frame and writes what is due. What can be done before the
+// session's lock is taken is done before.
 func (s *Session) open(ctx context.Context, deadline time.Time, h *protocol.Header, body *Buffer, c *call) *protocol.Error {
-	size := frameSize(h, body)
-	s.mu.Lock()
-	if s.goneAway.Load() && h.MessageType != protocol.TypeHeartbeat {
-		s.mu.Unlock() // the caller's context is not asked with the lock held
-		if FromContext(ctx) != s {
-			body.Release()
-			return leaving().WithOutcome(protocol.NotSent)
-		}
-		s.mu.Lock()
+	copied := body.size() < largeBody
+	err := s.queueCall(ctx, deadline, h, body, c)
+	if err != nil {
+		body.Release()
+		return err.WithOutcome(protocol.NotSent)
 	}
+	if copied {
+		body.Release()
+	}
+	return nil
+}
+
+func (s *Session) queueCall(ctx context.Context, deadline time.Time, h *protocol.Header, body *Buffer, c *call) *protocol.Error {
+	if s.goneAway.Load() && h.MessageType != protocol.TypeHeartbeat && FromContext(ctx) != s {
+		return leaving()
+	}
+	h.Seq = s.seq.Add(1)
+	size := frameSize(h, body)
+	var room headRoom
+	head, err := frameHead(room[:0], h, body, deadline)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
 	if err := s.openable(h, size); err != nil {
 		s.mu.Unlock()
-		body.Release()
 		return err
 	}
 	if !s.out.fits(size, s.maxQueued()) || len(s.out.waiters) > 0 {
 		if err := s.waitForRoom(ctx, deadline, h, size); err != nil { // locks again on success
-			body.Release()
+			return err
+		}
+		if head, err = frameHead(room[:0], h, body, deadline); err != nil {
+			s.mu.Unlock()
 			return err
 		}
 	}
-	h.Timeout = 0
-	if !deadline.IsZero() {
-		h.Timeout = time.Until(deadline)
-		if h.Timeout <= 0 {
-			s.mu.Unlock()
-			body.Release()
-			return tooLate().WithOutcome(protocol.NotSent)
+	c.seq = h.Seq
+	oneway := h.MessageType == protocol.TypeOneway
+	if !oneway {
+		s.pending.put(c.seq, c)
+		if s.pausing {
+			s.endPause() // the peer may be waiting for us to read its answer
 		}
 	}
-	s.send(h, body, c)
+	s.out.add(head, body, c, oneway)
 	s.unlockAndFlush(s.pending.len() > 1)
 	return nil
+}
+
+// frameHead appends prefix and header of a call's frame, with the time that is
+// left to it now. The error is that there is none.
+func frameHead(dst []byte, h *protocol.Header, body *Buffer, deadline time.Time) ([]byte, *protocol.Error) {
+	h.Timeout = 0
+	if !deadline.IsZero() {
+		if h.Timeout = time.Until(deadline); h.Timeout <= 0 {
+			return nil, tooLate()
+		}
+	}
+	return protocol.AppendFrameHead(dst, h, body.size()), nil
 }
 
 // openable says why no call can be opened, with s.mu held.
@@ -173,25 +201,11 @@ func (s *Session) openable(h *protocol.Header, size int) *protocol.Error {
 	case headSize(h) > protocol.MaxHeaderLen:
 		return protocol.Errorf(protocol.InvalidArgument, "%s: names and metadata are more than the %d bytes that a header may have",
 			Quote(h.ServiceName, h.MethodName), protocol.MaxHeaderLen).WithOutcome(protocol.NotSent)
-	case size-frameSlack > s.peerMax:
+	case size-frameSlack > s.PeerMaxMessage():
 		return protocol.Errorf(protocol.ResourceExhausted, "%s.%s: a request of %d bytes; %s takes %d",
-			h.ServiceName, h.MethodName, size-frameSlack, s.RemoteAddr(), s.peerMax).WithOutcome(protocol.NotSent)
+			h.ServiceName, h.MethodName, size-frameSlack, s.RemoteAddr(), s.PeerMaxMessage()).WithOutcome(protocol.NotSent)
 	}
 	return nil
-}
-
-// send numbers the call and queues its frame, with s.mu held.
-func (s *Session) send(h *protocol.Header, body *Buffer, c *call) {
-	s.seq++
-	h.Seq, c.seq = s.seq, s.seq
-	oneway := h.MessageType == protocol.TypeOneway
-	if !oneway {
-		s.pending.put(c.seq, c)
-		if s.pausing {
-			s.endPause() // the peer may be waiting for us to read its answer
-		}
-	}
-	s.out.add(h, body, c, oneway)
 }
 
 // waitForRoom waits its turn in the outbox. It is called with s.mu held and
@@ -328,10 +342,7 @@ const frameSlack = protocol.PrefixLen + 64
 // frameSize is what a frame takes at most. Without frameSlack it is about what
 // it takes at least.
 func frameSize(h *protocol.Header, body *Buffer) int {
-	if body == nil {
-		return headSize(h)
-	}
-	return headSize(h) + len(body.B)
+	return headSize(h) + body.size()
 }
 
 // headSize is what prefix and header of a frame take at most.

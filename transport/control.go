@@ -29,7 +29,7 @@ func (s *Session) onHeartbeat(h *protocol.Header) {
 func (s *Session) onHello(h *protocol.Header) {
 	s.mu.Lock()
 	if n, err := strconv.Atoi(h.MetaData[protocol.MetaMaxMessage]); err == nil && n > 0 {
-		s.peerMax = min(n, math.MaxInt32) // a frame's length has 32 bits
+		s.peerMax.Store(int64(min(n, math.MaxInt32))) // a frame's length has 32 bits
 	}
 	if list := h.MetaData[protocol.MetaCompress]; list != "" {
 		s.peerComp = strings.Split(list, ",")
@@ -43,11 +43,7 @@ func (s *Session) onHello(h *protocol.Header) {
 
 // PeerMaxMessage returns the largest frame that the peer takes, in bytes of
 // header and body.
-func (s *Session) PeerMaxMessage() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.peerMax
-}
+func (s *Session) PeerMaxMessage() int { return int(s.peerMax.Load()) }
 
 // PeerAccepts reports whether the peer announced the compressor of that name.
 func (s *Session) PeerAccepts(compressor string) bool {
@@ -86,15 +82,15 @@ func (s *Session) GoAway(reason string) {
 // not overtake a large request that was queued before it: the peer would close
 // without having seen that.
 func (o *outbox) appendGoAway(reason string) {
-	h := &protocol.Header{MessageType: protocol.TypeGoAway, Error: reason}
+	head := protocol.AppendFrameHead(nil, &protocol.Header{MessageType: protocol.TypeGoAway, Error: reason}, 0)
 	if len(o.large) == 0 {
-		o.appendSmall(h, nil)
+		o.appendSmall(head, nil)
 		return
 	}
-	head := NewBuffer(0)
-	head.B = protocol.AppendFrame(head.B, h, nil)
-	o.queued += len(head.B)
-	o.large = append(o.large, largeFrame{head: head, body: NewBuffer(0)})
+	own := NewBuffer(len(head))
+	own.B = append(own.B, head...)
+	o.queued += len(own.B)
+	o.large = append(o.large, largeFrame{head: own, body: NewBuffer(0)})
 }
 
 // afterCall half-closes when the peer is going away and nothing is left to say

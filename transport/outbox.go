@@ -79,27 +79,32 @@ func (o *outbox) fits(size, limit int) bool {
 	return held == 0 || held+size <= limit
 }
 
+// headRoom is where a frame's head is made before the session's lock is taken.
+// Longer ones, with much metadata or error text, are allocated.
+type headRoom [256]byte
+
 // appendSmall adds a frame to the small ones, and returns where it stands.
-func (o *outbox) appendSmall(h *protocol.Header, body []byte) span {
+func (o *outbox) appendSmall(head, body []byte) span {
 	if o.small == nil {
 		o.small = NewBuffer(smallRoom)
 	}
 	from := len(o.small.B)
-	if need := from + headSize(h) + len(body); need > cap(o.small.B) {
+	if need := from + len(head) + len(body); need > cap(o.small.B) {
 		o.small = o.small.grow(need + need/2)
 	}
-	o.small.B = protocol.AppendFrame(o.small.B, h, body)
+	o.small.B = append(append(o.small.B, head...), body...)
 	return span{from, len(o.small.B)}
 }
 
-// add queues a frame that its sender made room for, and takes body over. c is
-// nil for replies; tell says that c waits for the frame to be written.
-func (o *outbox) add(h *protocol.Header, body *Buffer, c *call, tell bool) {
+// add queues a frame that its sender made room for. The head is copied; so is a
+// body below largeBody, and a larger one is taken over. c is nil for replies; tell says that c
+// waits for the frame to be written.
+func (o *outbox) add(head []byte, body *Buffer, c *call, tell bool) {
 	if body != nil && len(body.B) >= largeBody {
-		head := NewBuffer(0)
-		head.B = protocol.AppendFrameHead(head.B, h, len(body.B))
-		o.queued += len(head.B) + len(body.B)
-		o.large = append(o.large, largeFrame{head: head, body: body, call: c, tell: tell})
+		own := NewBuffer(len(head))
+		own.B = append(own.B, head...)
+		o.queued += len(own.B) + len(body.B)
+		o.large = append(o.large, largeFrame{head: own, body: body, call: c, tell: tell})
 		if c != nil {
 			c.place = place{epoch: o.epoch, large: true}
 		}
@@ -109,7 +114,7 @@ func (o *outbox) add(h *protocol.Header, body *Buffer, c *call, tell bool) {
 	if body != nil {
 		b = body.B
 	}
-	at := o.appendSmall(h, b)
+	at := o.appendSmall(head, b)
 	o.queued += at.to - at.from
 	if c != nil {
 		c.place = place{epoch: o.epoch, span: at}
@@ -117,7 +122,6 @@ func (o *outbox) add(h *protocol.Header, body *Buffer, c *call, tell bool) {
 			o.notifies = append(o.notifies, c)
 		}
 	}
-	body.Release()
 }
 
 // addReserve queues a frame of the reader's own, false when the reserve is full.
@@ -125,7 +129,8 @@ func (o *outbox) addReserve(h *protocol.Header) bool {
 	if o.reserved >= reserveSize {
 		return false
 	}
-	at := o.appendSmall(h, nil)
+	var room headRoom
+	at := o.appendSmall(protocol.AppendFrameHead(room[:0], h, 0), nil)
 	o.reserved += at.to - at.from
 	return true
 }

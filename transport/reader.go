@@ -56,8 +56,20 @@ type inbound struct {
 
 // readBatch is what the frames of one read brought.
 type readBatch struct {
-	tasks []inTask
-	ready []*call
+	tasks   []inTask
+	replies [repliesAtOnce]inReply // small ones, whose bodies are in the read buffer
+	waiting int                    // replies[:waiting] are to be handed over
+	calls   [repliesAtOnce]*call
+}
+
+// repliesAtOnce is how many small replies are looked up under one lock, and
+// their callers woken together: more would hold the lock longer and leave the
+// callers idle meanwhile.
+const repliesAtOnce = 16
+
+type inReply struct {
+	header protocol.Header
+	body   []byte
 }
 
 type inTask struct {
@@ -363,7 +375,7 @@ func (s *Session) bodyDone() error {
 	s.cfg.Room.givePartial(in.held)
 	in.held = 0
 	if in.head.MessageType == protocol.TypeResponse {
-		s.completeCall(&in.head, nil, body, nil)
+		s.completeCall(&in.head, body, nil)
 		return nil
 	}
 	return s.accept(&in.head, body)
@@ -373,13 +385,17 @@ func (s *Session) bodyDone() error {
 func (s *Session) onResponse(h *protocol.Header, bodyLen, size int) error {
 	in := &s.in
 	if size > s.maxMessage() || h.Flags&protocol.FlagsCritical != 0 {
-		s.completeCall(h, nil, nil, s.unusable(h, size))
+		s.completeCall(h, nil, s.unusable(h, size))
 		return s.skipBody(bodyLen, size)
 	}
 	if bodyLen <= in.w-in.r && bodyLen <= callRoom {
 		in.frames++
 		in.r += bodyLen
-		s.completeCall(h, in.buf.B[in.r-bodyLen:in.r], nil, nil)
+		b := in.lendBatch()
+		b.replies[b.waiting] = inReply{*h, in.buf.B[in.r-bodyLen : in.r]}
+		if b.waiting++; b.waiting == repliesAtOnce {
+			s.completeSmall(b)
+		}
 		return nil
 	}
 	s.mu.Lock()
@@ -409,37 +425,67 @@ func (s *Session) unusable(h *protocol.Header, size int) *protocol.Error {
 	return protocol.Errorf(protocol.Unimplemented, "the reply has critical flags %#x that this side does not know", uint32(h.Flags)).WithOutcome(protocol.Ran)
 }
 
-// completeCall hands a response, or what is wrong with it, to its call. The
-// body is in small, which is copied, or in large, which is taken over.
-func (s *Session) completeCall(h *protocol.Header, small []byte, large *Buffer, err *protocol.Error) {
+// completeSmall hands the small replies of a batch to their calls.
+func (s *Session) completeSmall(b *readBatch) {
 	s.mu.Lock()
 	s.answered = true
-	c, ok := s.waiting(h.Seq)
-	if ok {
-		s.pending.take(h.Seq)
+	for i := range b.waiting {
+		b.calls[i] = s.takeWaiting(b.replies[i].header.Seq)
 	}
 	s.mu.Unlock()
-	if !ok { // nobody asked, or who asked gave up
-		s.stats.StrayResponses.Add(1)
-		large.Release()
-		return
+	for i := range b.waiting {
+		c, reply := b.calls[i], &b.replies[i]
+		if c == nil {
+			s.stats.StrayResponses.Add(1)
+			continue
+		}
+		c.room = append(c.room[:0], reply.body...)
+		c.reply.Header, c.reply.Body = reply.header, c.room
+		c.finish()
 	}
-	c.reply.Header, c.reply.lent, c.err = *h, large, err
-	if large != nil {
-		c.reply.Body = large.B
-	} else {
-		c.room = append(c.room[:0], small...)
-		c.reply.Body = c.room
-	}
-	b := s.in.lendBatch()
-	b.ready = append(b.ready, c)
+	clear(b.calls[:b.waiting])
+	clear(b.replies[:b.waiting])
+	b.waiting = 0
 }
 
-// deliver hands over what the frames of one read brought: tasks to workers,
-// answers to callers, and what was queued for the peer to the socket.
+// completeCall hands a response with a body of its own, or what is wrong with
+// it, to its call. It takes the body over.
+func (s *Session) completeCall(h *protocol.Header, body *Buffer, err *protocol.Error) {
+	s.mu.Lock()
+	s.answered = true
+	c := s.takeWaiting(h.Seq)
+	s.mu.Unlock()
+	if c == nil {
+		s.stats.StrayResponses.Add(1)
+		body.Release()
+		return
+	}
+	c.reply.Header, c.reply.lent, c.err = *h, body, err
+	if body != nil {
+		c.reply.Body = body.B
+	}
+	c.finish()
+}
+
+// takeWaiting returns the call that a response with seq answers, with s.mu held;
+// nil when nobody asked, or who asked gave up.
+func (s *Session) takeWaiting(seq uint64) *call {
+	c, ok := s.waiting(seq)
+	if !ok {
+		return nil
+	}
+	s.pending.take(seq)
+	return c
+}
+
+// deliver hands over what the frames of one read brought: answers to callers,
+// tasks to workers, and what was queued for the peer to the socket.
 func (s *Session) deliver() {
 	b := s.in.batch
 	s.in.batch = nil
+	if b != nil && b.waiting > 0 {
+		s.completeSmall(b)
+	}
 	s.mu.Lock()
 	if b != nil {
 		s.enter(b)
@@ -452,10 +498,8 @@ func (s *Session) deliver() {
 	if s.queue.push(b.tasks) {
 		s.cfg.Workers.Go(s.work)
 	}
-	finishAll(b.ready)
 	clear(b.tasks)
-	clear(b.ready)
-	b.tasks, b.ready = b.tasks[:0], b.ready[:0]
+	b.tasks = b.tasks[:0]
 	readBatches.Put(b)
 }
 

@@ -77,10 +77,10 @@ func (s *Session) refuse(h *protocol.Header, err error) {
 	s.stats.Refused.Add(1)
 	answer := protocol.Header{Seq: h.Seq, MessageType: protocol.TypeResponse, SerializeType: h.SerializeType}
 	protocol.ToResponse(&answer, err, true)
-	size := frameSize(&answer, nil)
+	head := protocol.AppendFrameHead(nil, &answer, 0)
 	s.mu.Lock()
-	if s.out.fits(size, s.maxQueued()) {
-		s.out.add(&answer, nil, nil, false)
+	if s.out.fits(len(head), s.maxQueued()) {
+		s.out.add(head, nil, nil, false)
 		s.mu.Unlock()
 		return
 	}
@@ -148,7 +148,6 @@ func (s *Session) workLoop() {
 // the reply did not go out; the session has ended then.
 func (s *Session) Reply(h *protocol.Header, body *Buffer) error {
 	h.MessageType = protocol.TypeResponse
-	s.mu.Lock()
 	size := frameSize(h, body)
 	if err := s.unfit(h, size-frameSlack); err != nil {
 		s.stats.OversizedReplies.Add(1)
@@ -157,6 +156,9 @@ func (s *Session) Reply(h *protocol.Header, body *Buffer) error {
 		body.Release()
 		body, size = nil, frameSize(h, nil)
 	}
+	var room headRoom
+	head := protocol.AppendFrameHead(room[:0], h, body.size())
+	s.mu.Lock()
 	if s.err == nil && !s.out.fits(size, s.maxQueued()) {
 		s.waitToReply(size)
 	}
@@ -167,17 +169,21 @@ func (s *Session) Reply(h *protocol.Header, body *Buffer) error {
 		body.Release()
 		return err
 	}
-	s.out.add(h, body, nil, false)
+	copied := body.size() < largeBody
+	s.out.add(head, body, nil, false)
 	s.afterCall()
 	s.unlockAndFlush(s.tasks.len() > 0)
+	if copied {
+		body.Release()
+	}
 	return nil
 }
 
-// unfit says why a reply cannot travel, with s.mu held.
+// unfit says why a reply cannot travel.
 func (s *Session) unfit(h *protocol.Header, size int) *protocol.Error {
-	if size > s.peerMax {
+	if peerMax := s.PeerMaxMessage(); size > peerMax {
 		return protocol.Errorf(protocol.ResourceExhausted,
-			"the method answered, but its reply of %d bytes is more than the %d that the caller takes", size, s.peerMax)
+			"the method answered, but its reply of %d bytes is more than the %d that the caller takes", size, peerMax)
 	}
 	if len(h.MetaData) > 0 && (headSize(h) > protocol.MaxHeaderLen || protocol.MetaSize(h.MetaData) > protocol.MaxMetaSize) {
 		return protocol.Errorf(protocol.ResourceExhausted,

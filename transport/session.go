@@ -137,12 +137,13 @@ type Session struct {
 
 	queue taskQueue // what waits for a worker
 
-	goneAway atomic.Bool // we sent a goaway; set with mu held
+	goneAway atomic.Bool   // we sent a goaway; set with mu held
+	seq      atomic.Uint64 // of the newest call of this side
+	peerMax  atomic.Int64  // the largest frame the peer takes
 
 	mu sync.Mutex
 	// Guarded by mu:
-	err      error // why the session ended; nil while it lives
-	seq      uint64
+	err      error           // why the session ended; nil while it lives
 	pending  seqTable[*call] // calls of this side, by their Seq
 	out      outbox
 	tasks    seqTable[running] // requests and oneways being served, by the peer's Seq
@@ -150,7 +151,6 @@ type Session struct {
 	peerGone bool              // the peer sent one
 	answered bool              // the peer has answered anything at all
 	unpause  chan struct{}
-	peerMax  int      // the largest frame the peer takes
 	peerComp []string // compressors the peer accepts
 }
 
@@ -161,7 +161,8 @@ func NewSession(conn net.Conn, cfg *SessionConfig) (*Session, error) {
 		_ = conn.Close() // nothing was said on it
 		return nil, fmt.Errorf("transport: %s is connected to itself: nobody listens there", l)
 	}
-	s := &Session{cfg: cfg, conn: conn, done: make(chan struct{}), stats: cfg.Stats, peerMax: protocol.DefaultMaxMessageSize}
+	s := &Session{cfg: cfg, conn: conn, done: make(chan struct{}), stats: cfg.Stats}
+	s.peerMax.Store(protocol.DefaultMaxMessageSize)
 	if s.stats == nil {
 		s.stats = &noStats
 	}
@@ -172,7 +173,7 @@ func NewSession(conn net.Conn, cfg *SessionConfig) (*Session, error) {
 		cfg.OnStart(s)
 	}
 	if len(cfg.Hello) > 0 {
-		s.out.appendSmall(&protocol.Header{MessageType: protocol.TypeHello, MetaData: cfg.Hello}, nil)
+		s.out.appendSmall(protocol.AppendFrameHead(nil, &protocol.Header{MessageType: protocol.TypeHello, MetaData: cfg.Hello}, 0), nil)
 	}
 	s.wg.Add(1)
 	go s.readLoop()
