@@ -28,6 +28,11 @@ const (
 	decodeBudgetFloor      = 64 << 20
 	decodeBudgetPerElement = 64
 	decodeBudgetPerByte    = 16
+
+	// fewElements is up to what number no cost is reckoned: a body of a few
+	// fields costs no more than a few values of the types that its receiver
+	// chose.
+	fewElements = 32
 )
 
 // elementCounts is what a check counted in a body.

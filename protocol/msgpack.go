@@ -90,12 +90,14 @@ func isNilPointer(v any) bool {
 
 // checkMsgpack returns the positions of ambiguous extensions, see bodyReader.
 func checkMsgpack(body []byte, v any, maxElements int) (ambiguous []int, err error) {
-	cost := decodeCostOf(v)
-	s := msgpackScan{body: body, limit: maxElements, internIDs: cost.interns && !cost.maps}
+	s := msgpackScan{body: body, limit: maxElements, wanted: v}
 	if err := s.run(); err != nil {
 		return nil, err
 	}
-	return s.ambiguous, cost.check(s.counts, len(body), maxElements)
+	if s.counts.total() <= fewElements {
+		return s.ambiguous, nil
+	}
+	return s.ambiguous, decodeCostOf(v).check(s.counts, len(body), maxElements)
 }
 
 // decodeMsgp decodes by generated methods. These know fewer forms of a value

@@ -62,7 +62,7 @@ type msgpackScan struct {
 	// ambiguous are the positions of extension payloads that would read as a
 	// map: see bodyReader.
 	ambiguous []int
-	internIDs bool // the type wanted uses interned strings
+	wanted    any // what is decoded into
 }
 
 // run walks the body. It returns nil if it holds exactly one value.
@@ -85,24 +85,28 @@ func (s *msgpackScan) run() error {
 		s.owed--
 		c := s.body[s.pos]
 		s.pos++
-		if c < mpFixMap || c >= mpNegFix {
-			continue
-		}
-		if err := s.value(c); err != nil {
-			return err
+		switch {
+		case c < mpFixMap || c >= mpNegFix: // a small integer
+		case c >= mpFixStr && c < mpNil: // a short string, as most keys are
+			if s.pos += int(c - mpFixStr); s.pos > len(s.body) {
+				return errTruncated
+			}
+		default:
+			if err := s.value(c); err != nil {
+				return err
+			}
 		}
 	}
 }
 
-// value steps over what follows code c, or into it.
+// value steps over what follows code c, or into it. Small integers and short
+// strings are run's.
 func (s *msgpackScan) value(c byte) error {
 	switch {
 	case c < mpFixArray:
 		return s.open(int(c-mpFixMap), 2)
 	case c < mpFixStr:
 		return s.open(int(c-mpFixArray), 1)
-	case c < mpNil:
-		return s.skip(int(c - mpFixStr))
 	case c >= mpArray16:
 		return s.openSized(c)
 	case c >= mpFixExt1 && c <= mpFixExt16:
@@ -214,7 +218,7 @@ func (s *msgpackScan) extension(n int) error {
 		return errTruncated
 	}
 	id, payload := int8(s.body[s.pos]), s.pos+1
-	if n > 0 && readsAsMap(s.body[payload]) && !(s.internIDs && id == internedStringID) {
+	if n > 0 && readsAsMap(s.body[payload]) && !(id == internedStringID && s.interns()) {
 		s.ambiguous = append(s.ambiguous, payload)
 	}
 	s.pos = payload + n
@@ -223,6 +227,13 @@ func (s *msgpackScan) extension(n int) error {
 		return fmt.Errorf("%w: more than %d", ErrTooManyElements, s.limit)
 	}
 	return nil
+}
+
+// interns reports whether the type wanted uses interned strings, which travel as
+// extensions.
+func (s *msgpackScan) interns() bool {
+	cost := decodeCostOf(s.wanted)
+	return cost.interns && !cost.maps
 }
 
 func readsAsMap(c byte) bool {
