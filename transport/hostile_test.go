@@ -132,7 +132,7 @@ type replier struct {
 
 func replyWith(h protocol.Header) *replier { return &replier{header: h} }
 
-func (v *replier) Accept(s *Session, h *protocol.Header, body *Buffer, deadline time.Time) Task {
+func (v *replier) Accept(s *Session, h *protocol.Header, _ any, body *Buffer, deadline time.Time) Task {
 	body.Release()
 	return &replierTask{serviceTask: serviceTask{v: &v.service, s: s, h: *h, cancelled: make(chan struct{})}, header: v.header}
 }

@@ -42,6 +42,7 @@ type inbound struct {
 
 	begun  bool // the first frame has come
 	head   protocol.Header
+	ticket any     // of Handler.Admit, for the request that head is of
 	body   *Buffer // being filled
 	left   int     // bytes that body lacks
 	skip   int     // bytes of a body that nobody wants

@@ -38,9 +38,11 @@ func (s *Session) admit(h *protocol.Header, bodyLen, size int) error {
 	case s.cfg.Handler == nil:
 		return protocol.Errorf(protocol.Unimplemented, "%s: this side serves nothing", Quote(h.ServiceName, h.MethodName))
 	}
-	if err := s.askHandler(h, bodyLen); err != nil {
+	ticket, err := s.askHandler(h, bodyLen)
+	if err != nil {
 		return err
 	}
+	s.in.ticket = ticket
 	if !s.waitRoom(bodyLen) {
 		return noRoom()
 	}
@@ -58,7 +60,7 @@ func noRoom() *protocol.Error {
 }
 
 // askHandler calls Admit, and takes a panic in it for a refusal of this call.
-func (s *Session) askHandler(h *protocol.Header, bodyLen int) (err error) {
+func (s *Session) askHandler(h *protocol.Header, bodyLen int) (ticket any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			log.Errorf("admission of %s panicked: %v\n%s", Quote(h.ServiceName, h.MethodName), p, stack())
@@ -103,7 +105,7 @@ func (s *Session) accept(h *protocol.Header, body *Buffer) error {
 	if h.Timeout > 0 {
 		deadline = s.in.arrived.Add(h.Timeout)
 	}
-	t := s.cfg.Handler.Accept(s, h, body, deadline)
+	t := s.cfg.Handler.Accept(s, h, s.in.ticket, body, deadline)
 	b := s.in.lendBatch()
 	b.tasks = append(b.tasks, inTask{h.Seq, t, size})
 	return nil

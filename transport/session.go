@@ -34,11 +34,12 @@ type Handler interface {
 	// not. An error refuses the call: it is answered with NotRun and its body
 	// is skipped. ctx is the session's own; h and its MetaData are valid until
 	// Admit returns. It must not wait. A panic refuses that call as Internal.
-	Admit(ctx context.Context, h *protocol.Header, bodyLen int) error
+	// What it found out is handed to Accept as ticket.
+	Admit(ctx context.Context, h *protocol.Header, bodyLen int) (ticket any, err error)
 	// Accept makes the task of an admitted request or oneway, on the reader. h
 	// is valid until it returns, its MetaData and body are the task's. Deadline
 	// is zero when there is none. It must not wait.
-	Accept(s *Session, h *protocol.Header, body *Buffer, deadline time.Time) Task
+	Accept(s *Session, h *protocol.Header, ticket any, body *Buffer, deadline time.Time) Task
 	// Hello is told on a worker what the peer's hello said.
 	Hello(s *Session, h *protocol.Header)
 }

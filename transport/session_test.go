@@ -24,11 +24,11 @@ type service struct {
 	hello  func(s *Session, h *protocol.Header)
 }
 
-func (v *service) Admit(_ context.Context, h *protocol.Header, _ int) error {
+func (v *service) Admit(_ context.Context, h *protocol.Header, _ int) (any, error) {
 	if v.admit != nil {
-		return v.admit(h)
+		return nil, v.admit(h)
 	}
-	return nil
+	return nil, nil
 }
 
 func (v *service) Hello(s *Session, h *protocol.Header) {
@@ -37,7 +37,7 @@ func (v *service) Hello(s *Session, h *protocol.Header) {
 	}
 }
 
-func (v *service) Accept(s *Session, h *protocol.Header, body *Buffer, deadline time.Time) Task {
+func (v *service) Accept(s *Session, h *protocol.Header, _ any, body *Buffer, deadline time.Time) Task {
 	return &serviceTask{v: v, s: s, h: *h, body: body, deadline: deadline, cancelled: make(chan struct{})}
 }
 

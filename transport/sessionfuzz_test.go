@@ -72,20 +72,20 @@ func (l *ledger) judge(t *testing.T) {
 }
 
 // Admit refuses the method "no", and panics for "panic".
-func (l *ledger) Admit(_ context.Context, h *protocol.Header, _ int) error {
+func (l *ledger) Admit(_ context.Context, h *protocol.Header, _ int) (any, error) {
 	l.note(l.arrived, h.ServiceName)
 	switch h.MethodName {
 	case "no":
-		return protocol.NewError(protocol.PermissionDenied, "no")
+		return nil, protocol.NewError(protocol.PermissionDenied, "no")
 	case "panic":
 		panic("admission")
 	}
-	return nil
+	return nil, nil
 }
 
 func (l *ledger) Hello(*Session, *protocol.Header) {}
 
-func (l *ledger) Accept(s *Session, h *protocol.Header, body *Buffer, deadline time.Time) Task {
+func (l *ledger) Accept(s *Session, h *protocol.Header, _ any, body *Buffer, deadline time.Time) Task {
 	return &fuzzTask{l: l, serviceTask: serviceTask{s: s, h: *h, body: body, deadline: deadline, cancelled: make(chan struct{})}}
 }
 

@@ -39,11 +39,17 @@ type Dispatcher struct {
 
 var _ transport.Handler = (*Dispatcher)(nil)
 
-// Admit refuses what cannot be served, then asks Admission.
-func (d *Dispatcher) Admit(ctx context.Context, h *protocol.Header, bodyLen int) error {
-	if _, err := d.lookup(h); err != nil {
-		return err
+// Admit refuses what cannot be served, then asks Admission. Its ticket is the
+// *Method.
+func (d *Dispatcher) Admit(ctx context.Context, h *protocol.Header, bodyLen int) (ticket any, err error) {
+	m, err := d.lookup(h)
+	if err != nil {
+		return nil, err
 	}
+	return m, d.admit(ctx, h, bodyLen)
+}
+
+func (d *Dispatcher) admit(ctx context.Context, h *protocol.Header, bodyLen int) error {
 	if _, ok := protocol.SerializerOf(h.SerializeType); !ok {
 		return protocol.Errorf(protocol.Unimplemented, "serializer %d is not known here", h.SerializeType)
 	}
@@ -84,6 +90,7 @@ func (d *Dispatcher) Hello(s *transport.Session, h *protocol.Header) {
 type task struct {
 	Context
 	d       *Dispatcher
+	method  *Method // that was admitted
 	seq     uint64
 	req     protocol.Message
 	body    *transport.Buffer // of req
@@ -94,8 +101,8 @@ type task struct {
 var _ transport.Task = (*task)(nil)
 
 // Accept makes the task of an admitted request.
-func (d *Dispatcher) Accept(s *transport.Session, h *protocol.Header, body *transport.Buffer, deadline time.Time) transport.Task {
-	t := &task{d: d, seq: h.Seq, body: body}
+func (d *Dispatcher) Accept(s *transport.Session, h *protocol.Header, ticket any, body *transport.Buffer, deadline time.Time) transport.Task {
+	t := &task{d: d, method: ticket.(*Method), seq: h.Seq, body: body}
 	t.req = protocol.Message{Header: *h, Body: body.B}
 	t.Context.parent, t.Context.session = context.Background(), s
 	t.Context.deadline, t.Context.task = deadline, t
@@ -167,13 +174,16 @@ func (t *task) contain(err *error) {
 
 // Serve is the end of the chain: decode, method, encode.
 func (d *Dispatcher) Serve(ctx context.Context, req, res *protocol.Message) error {
-	m, err := d.lookup(&req.Header)
-	if err != nil {
-		return err
-	}
 	t := taskOf(ctx)
 	if t == nil { // whether the method was entered would not be known
 		return protocol.NewError(protocol.Internal, "a wrapper passed on a context that does not derive from the one it was given")
+	}
+	m := t.method
+	if m.Name != req.MethodName || m.Service != req.ServiceName { // a wrapper sent it elsewhere
+		var err error
+		if m, err = d.lookup(&req.Header); err != nil {
+			return err
+		}
 	}
 	args := m.NewRequest()
 	if err := unmarshal(&req.Header, req.Body, args, d.MaxMessageSize, d.MaxElements); err != nil {
@@ -189,7 +199,7 @@ func (d *Dispatcher) Serve(ctx context.Context, req, res *protocol.Message) erro
 		}
 	}
 	t.entered = true
-	reply, err = m.Call(ctx, args, reply)
+	reply, err := m.Call(ctx, args, reply)
 	if err != nil || req.MessageType == protocol.TypeOneway {
 		return err
 	}

@@ -25,7 +25,7 @@ func (d *Dispatcher) Do(ctx context.Context, m *protocol.Message) (*protocol.Mes
 		}
 	}
 	defer t.Context.End()
-	err := d.admitLocal(&t.Context, &t.req)
+	err := t.admitLocal()
 	res := t.response()
 	if err == nil {
 		err = t.handle(&res)
@@ -34,14 +34,18 @@ func (d *Dispatcher) Do(ctx context.Context, m *protocol.Message) (*protocol.Mes
 }
 
 // admitLocal is Admit with a panic in it taken for a refusal of this call.
-func (d *Dispatcher) admitLocal(ctx context.Context, m *protocol.Message) (err error) {
+func (t *task) admitLocal() (err error) {
+	m := &t.req
 	defer func() {
 		if p := recover(); p != nil {
 			log.Errorf("sinew: admission of %s panicked: %v\n%s", transport.Quote(m.ServiceName, m.MethodName), p, debug.Stack())
 			err = protocol.Errorf(protocol.Internal, "admission panicked: %v", p)
 		}
 	}()
-	return d.Admit(ctx, &m.Header, len(m.Body))
+	if t.method, err = t.d.lookup(&m.Header); err != nil {
+		return err
+	}
+	return t.d.admit(&t.Context, &m.Header, len(m.Body))
 }
 
 // result is what the chain came to, as it would arrive over a session.
