@@ -94,6 +94,9 @@ func (n *connection) dial(d *dialling) {
 	s, err := n.open()
 	n.mu.Lock()
 	n.dialling = nil
+	if n.closed != nil && err != nil {
+		err = n.closed // it was cut for that: the dial's own error says less
+	}
 	if err == nil {
 		err = n.adoptLocked(s)
 	}

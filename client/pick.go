@@ -13,7 +13,15 @@ import (
 type target struct {
 	info  selector.PickInfo
 	call  *perCall
-	tried []string // keys of providers that were gone or leaving
+	tried []*member // they were gone or leaving
+}
+
+// triedAt reports whether the call was at m already. Another instance at the same
+// address is another provider: one that was restarted meanwhile.
+func (t *target) triedAt(m *member) bool {
+	return slices.ContainsFunc(t.tried, func(before *member) bool {
+		return before.conn == m.conn && !m.provider().Supersedes(*before.provider())
+	})
 }
 
 // tagsOf returns the tags of the client and of the call together.
@@ -71,7 +79,7 @@ func (c *sgClient) pickFiltered(ctx context.Context, v *view, t *target) (*membe
 func (c *sgClient) candidates(ctx context.Context, v *view, t *target, scratch []*selector.Node) (sound, failing []*selector.Node) {
 	sound = scratch
 	for _, n := range v.nodes {
-		if slices.Contains(t.tried, n.Provider.ProviderKey) || !hasTags(n.Provider.Tags, t.call.tags) {
+		if t.triedAt(v.byNode[n]) || !hasTags(n.Provider.Tags, t.call.tags) {
 			continue
 		}
 		if slices.ContainsFunc(c.option.Filters, func(f selector.Filter) bool { return !f.PerCall(ctx, t.info, n) }) {

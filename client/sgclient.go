@@ -93,7 +93,7 @@ func (c *sgClient) invoke(ctx context.Context, serviceMethod string, req, resp a
 // to each at most once and within the call's time.
 func (c *sgClient) moveOn(ctx context.Context, m *member, t target, err error, req, resp any) error {
 	for range maxMoves {
-		t.tried = append(t.tried, m.provider().ProviderKey)
+		t.tried = append(t.tried, m)
 		v, viewErr := c.currentView(ctx)
 		if viewErr != nil || ctx.Err() != nil {
 			break
