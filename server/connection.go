@@ -66,7 +66,7 @@ func (s *SGServer) onStart(session *transport.Session) {
 	s.mu.Unlock()
 }
 
-// settle gives a session its place, and tells it to go where it has none.
+// settle gives a session its place, and sees to its end where it has none.
 func (s *SGServer) settle(session *transport.Session, at place) {
 	s.mu.Lock()
 	phase := s.phase
@@ -83,9 +83,7 @@ func (s *SGServer) settle(session *transport.Session, at place) {
 	case phase == draining:
 		session.GoAway(goAwayReason)
 	case at == forReason:
-		reason := fmt.Sprintf("%d connections are served already (MaxConnections)", s.option.MaxConnections)
-		log.V(1).Infof("server: %s is turned away: %s", session.RemoteAddr(), reason)
-		session.GoAway(reason)
+		log.V(1).Infof("server: %s is turned away: %s", session.RemoteAddr(), s.turnsAway.Leaving)
 		time.AfterFunc(turnedAwayLife, func() { session.Fail(errTurnedAway) })
 	}
 }

@@ -180,7 +180,11 @@ func (s *SGServer) take(conn net.Conn) {
 
 // start makes a session of conn.
 func (s *SGServer) start(conn net.Conn, at place) {
-	session, err := transport.NewSession(conn, &s.sessions)
+	config := &s.sessions
+	if at == forReason {
+		config = &s.turnsAway // from its first frame on: its requests are not served
+	}
+	session, err := transport.NewSession(conn, config)
 	if err != nil {
 		log.Warningf("server: %v", err)
 		s.vacate(at)

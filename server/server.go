@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -24,6 +25,7 @@ type SGServer struct {
 	table      endpoint.Table
 	dispatcher endpoint.Dispatcher
 	sessions   transport.SessionConfig
+	turnsAway  transport.SessionConfig // of connections beyond MaxConnections
 	room       *transport.Room
 	workers    transport.Workers
 	plain      endpoint.Caller // for peers that announced no CompressType of ours
@@ -102,7 +104,8 @@ func NewSGServer(option *Option) (*SGServer, error) {
 		CompressThreshold: o.CompressThreshold,
 		CompressType:      o.CompressType,
 	}
-	s.sessions = s.sessionConfig()
+	s.sessions, s.turnsAway = s.sessionConfig(), s.sessionConfig()
+	s.turnsAway.Leaving = fmt.Sprintf("%d connections are served already (MaxConnections)", o.MaxConnections)
 	return s, nil
 }
 

@@ -86,6 +86,9 @@ type SessionConfig struct {
 	ReadPause time.Duration
 	// Hello is the metadata of the first frame that is sent; empty sends none.
 	Hello map[string]string
+	// Leaving, where not empty, is the reason of a goaway that is said at once:
+	// the session serves no request, whenever that arrives. See GoAway.
+	Leaving string
 	// OnStart is told of a new session before anything is read or written on
 	// it, so that an owner can be set that the first request finds. It runs in
 	// NewSession. May be nil.
@@ -176,9 +179,13 @@ func NewSession(conn net.Conn, cfg *SessionConfig) (*Session, error) {
 	if len(cfg.Hello) > 0 {
 		s.out.appendSmall(protocol.AppendFrameHead(nil, &protocol.Header{MessageType: protocol.TypeHello, MetaData: cfg.Hello}, 0), nil)
 	}
+	if cfg.Leaving != "" {
+		s.goneAway.Store(true)
+		s.out.appendGoAway(cfg.Leaving)
+	}
 	s.wg.Add(1)
 	go s.readLoop()
-	if len(cfg.Hello) > 0 {
+	if len(cfg.Hello) > 0 || cfg.Leaving != "" {
 		s.mu.Lock()
 		s.unlockAndFlush(false)
 	}
