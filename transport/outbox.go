@@ -219,7 +219,7 @@ func (o *outbox) settle(b *batch, limit int) (told []*call) {
 		told = append(told, b.large.call)
 	}
 	b.release()
-	o.current = batch{}
+	o.current, o.pieces = batch{}, [3][]byte{} // nothing keeps a body that was sent
 	o.admit(limit)
 	return told
 }

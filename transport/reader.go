@@ -207,6 +207,7 @@ func (s *Session) readNothing() {
 	in := &s.in
 	in.buf.Release()
 	in.buf, in.r, in.w = nil, 0, 0
+	in.pieces = [2][]byte{} // an idle session keeps no buffer
 }
 
 // took books the n bytes that a read brought.
@@ -218,7 +219,7 @@ func (in *inbound) took(n int) {
 		in.left -= direct
 		n -= direct
 	}
-	in.carry = nil
+	in.carry, in.pieces = nil, [2][]byte{}
 	in.w += n
 	in.buf.B = in.buf.B[:in.w]
 }
