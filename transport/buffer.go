@@ -10,6 +10,11 @@ import (
 type Buffer struct {
 	B     []byte
 	class int8 // index into bufferPools, or -1 for a slice of its own
+
+	// pieces is room for the list of slices that a read or write with this
+	// buffer is given: here, so that an idle session holds neither the list nor
+	// what it points to.
+	pieces [3][]byte
 }
 
 // A class holds a power of two and a little more, because what travels is
@@ -46,6 +51,7 @@ func (b *Buffer) Release() {
 	if b == nil {
 		return
 	}
+	clear(b.pieces[:])
 	c := cap(b.B)
 	if b.class < 0 || c != classSize(int(b.class)) {
 		b.class = -1

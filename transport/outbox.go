@@ -36,11 +36,10 @@ type outbox struct {
 	reserved int          // bytes of the reserve in use
 	waiters  []*outWaiter // callers without room, first come first served
 
-	busy       bool      // somebody holds the right to write
-	current    batch     // in progress; its rest, when a write stopped half-way
-	closeWrite bool      // half-close when everything is written
-	halfClosed bool      // that has been done
-	pieces     [3][]byte // of the batch in progress, as slices returns them
+	busy       bool  // somebody holds the right to write
+	current    batch // in progress; its rest, when a write stopped half-way
+	closeWrite bool  // half-close when everything is written
+	halfClosed bool  // that has been done
 }
 
 type span struct{ from, to int }
@@ -181,8 +180,12 @@ func (o *outbox) compact() bool {
 
 // slices returns what is left of the batch in progress as the kernel wants it.
 func (o *outbox) slices() [][]byte {
-	b, dst := &o.current, o.pieces[:0]
-	skip := b.written
+	b := &o.current
+	lender := b.small
+	if lender == nil {
+		lender = b.large.head
+	}
+	dst, skip := lender.pieces[:0], b.written
 	add := func(p []byte) {
 		if skip >= len(p) {
 			skip -= len(p)
@@ -219,7 +222,7 @@ func (o *outbox) settle(b *batch, limit int) (told []*call) {
 		told = append(told, b.large.call)
 	}
 	b.release()
-	o.current, o.pieces = batch{}, [3][]byte{} // nothing keeps a body that was sent
+	o.current = batch{}
 	o.admit(limit)
 	return told
 }

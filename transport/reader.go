@@ -35,7 +35,6 @@ type inbound struct {
 	carry   []byte  // what is left of buf while the session waits, of its own size
 	roomFn  func() [][]byte
 	noneFn  func()
-	pieces  [2][]byte
 	small   bool // reads have been short: wait with idleRoom
 	arrived time.Time
 	aged    time.Duration // pause to be taken off what is read next
@@ -186,20 +185,27 @@ func (s *Session) readRoomFor() [][]byte {
 	if in.small && !s.sock.lazy {
 		size = idleRoom
 	}
-	bufs := in.pieces[:0]
-	if in.direct() {
-		bufs = append(bufs, in.body.B[len(in.body.B):min(cap(in.body.B), len(in.body.B)+in.left)])
+	direct := in.direct()
+	if direct > 0 {
 		size = aheadRoom
 	}
 	in.buf = NewBuffer(max(size, len(in.carry)+classSlack)) // a whole header always fits
 	in.buf.B = append(in.buf.B, in.carry...)
 	in.w = len(in.carry)
+	bufs := in.buf.pieces[:0]
+	if direct > 0 {
+		have := len(in.body.B)
+		bufs = append(bufs, in.body.B[have:have+direct])
+	}
 	return append(bufs, in.buf.B[in.w:cap(in.buf.B)])
 }
 
-// direct reports whether the next read goes to the body first.
-func (in *inbound) direct() bool {
-	return in.body != nil && in.left >= directBody && cap(in.body.B) > len(in.body.B)
+// direct returns how many bytes of the next read go to the body at once.
+func (in *inbound) direct() int {
+	if in.body == nil || in.left < directBody {
+		return 0
+	}
+	return min(in.left, cap(in.body.B)-len(in.body.B))
 }
 
 // readNothing gives the buffer back: there was nothing to read after all.
@@ -207,19 +213,17 @@ func (s *Session) readNothing() {
 	in := &s.in
 	in.buf.Release()
 	in.buf, in.r, in.w = nil, 0, 0
-	in.pieces = [2][]byte{} // an idle session keeps no buffer
 }
 
 // took books the n bytes that a read brought.
 func (in *inbound) took(n int) {
 	in.small = n < idleRoom
-	if in.direct() {
-		direct := min(n, len(in.pieces[0]))
+	if direct := min(n, in.direct()); direct > 0 {
 		in.body.B = in.body.B[:len(in.body.B)+direct]
 		in.left -= direct
 		n -= direct
 	}
-	in.carry, in.pieces = nil, [2][]byte{}
+	in.carry = nil
 	in.w += n
 	in.buf.B = in.buf.B[:in.w]
 }

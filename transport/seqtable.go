@@ -18,7 +18,7 @@ type seqEntry[T any] struct {
 }
 
 const (
-	firstRing   = 4
+	firstRing   = 2
 	largestRing = 4096
 	keptRing    = 256 // a larger one is dropped when nothing is in it
 )
