@@ -319,6 +319,21 @@ func (o *outbox) failNotifies(s *Session, err error, unsent int) []*call {
 	return ended
 }
 
+// unwritten returns how many callers wait for nothing but the socket: oneways, and
+// those who have no room yet.
+func (o *outbox) unwritten() int {
+	n := len(o.notifies) + len(o.current.notifies) + len(o.waiters)
+	if o.current.large.tell {
+		n++
+	}
+	for _, f := range o.large {
+		if f.tell {
+			n++
+		}
+	}
+	return n
+}
+
 func (o *outbox) failWaiters() {
 	for _, w := range o.waiters {
 		close(w.granted)

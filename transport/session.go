@@ -282,12 +282,12 @@ func (s *Session) PeerLeft() (left, answered bool) {
 // LastHeard returns when a byte last arrived from the peer.
 func (s *Session) LastHeard() time.Time { return time.Unix(0, s.heard.Load()) }
 
-// Load returns the calls of this side that wait for an answer and the peer's
-// requests that are being served.
+// Load returns the calls of this side that wait for an answer, or to be written,
+// oneways included, and the peer's requests that are being served.
 func (s *Session) Load() (calls, tasks int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.pending.len(), s.tasks.len()
+	return s.pending.len() + s.out.unwritten(), s.tasks.len()
 }
 
 // Close ends the session now and waits until its goroutines have ended. Calls
