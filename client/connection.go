@@ -153,13 +153,15 @@ func (n *connection) stop(cause error) []*transport.Session {
 	return sessions
 }
 
-// cut ends every session now, and the dial in flight.
+// cut ends every session now, what an orderly end left running, and the dial in
+// flight.
 func (n *connection) cut(cause error) []*transport.Session {
 	n.cancel()
 	sessions := n.stop(cause)
 	for _, s := range sessions {
 		s.Fail(cause)
 	}
+	n.sessions.CancelSpared(cause)
 	return sessions
 }
 
