@@ -29,6 +29,7 @@ const (
 func (s *SGServer) place() place {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.taken++
 	switch {
 	case s.phase == closed:
 		return noPlace

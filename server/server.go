@@ -48,8 +48,9 @@ type SGServer struct {
 	listeners     []net.Listener
 	peers         map[*transport.Session]*Peer
 	identities    map[string][]*Peer
-	connections   int // accepted and not yet ended, those beyond the bound not counted
-	turnedAway    int // beyond the bound, until they have ended
+	connections   int    // accepted and not yet ended, those beyond the bound not counted
+	taken         uint64 // accepted, ever
+	turnedAway    int    // beyond the bound, until they have ended
 	registrations []*registration
 	drain         drain
 }

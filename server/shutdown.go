@@ -15,6 +15,8 @@ const (
 	// handlerGrace is how long Close waits for handlers whose contexts it has
 	// ended. It is bounded because Close may be called by a handler.
 	handlerGrace = time.Second
+	// quietTime is how long nobody may have connected when a drain ends.
+	quietTime = 20 * time.Millisecond
 )
 
 // errShutDownWait is the cause when a drain took longer than it may.
@@ -54,9 +56,10 @@ type drain struct {
 // then ends it. Every client is told at once to open nothing new, what runs goes
 // on, and the server ends when the clients have closed their connections and
 // the handlers, those of oneways included, have returned. Until then listeners
-// stay open and new connections are told as well. Beside it the registry is told
-// that this server drains, then that it is gone; when nothing else is left, the
-// registry is waited for at most one second.
+// stay open and new connections are told as well; the drain ends when none has
+// come for 20 ms. Beside it the registry is told that this server drains, then
+// that it is gone; when nothing else is left, the registry is waited for at most
+// one second.
 //
 // It returns a *CutError when something had to be cut off. A second Shutdown
 // joins the first, and may end the drain earlier by its own ctx. Before Serve it
@@ -114,7 +117,8 @@ func (s *SGServer) noticeDrainedLocked() {
 	}
 }
 
-// awaitDrain waits for connections, handlers and the registry, in that order.
+// awaitDrain waits for connections, handlers and the registry, in that order, and
+// then for those who come late.
 func (s *SGServer) awaitDrain(ctx context.Context) {
 	if !s.wait(ctx, s.drained) || !s.wait(ctx, s.room.Empty()) {
 		return
@@ -122,11 +126,45 @@ func (s *SGServer) awaitDrain(ctx context.Context) {
 	s.mu.Lock()
 	leaving := s.drain.leaving
 	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, registryGrace)
+	grace, cancel := context.WithTimeout(ctx, registryGrace)
 	defer cancel()
 	for _, r := range leaving {
-		s.wait(ctx, r.done)
+		s.wait(grace, r.done)
 	}
+	s.awaitQuiet(ctx)
+	s.wait(ctx, s.room.Empty())
+}
+
+// awaitQuiet waits until nobody is connected and nobody has come for a while.
+// Who connected at the last moment may stand in the kernel's queue yet, with a
+// request sent: closing the listener would reset that connection, and its caller
+// would not know whether the method ran. So it is accepted, and told.
+func (s *SGServer) awaitQuiet(ctx context.Context) {
+	t := time.NewTicker(quietTime)
+	defer t.Stop()
+	listeners, _, seen := s.load()
+	for listeners > 0 {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		case <-s.ctx.Done():
+			return
+		}
+		_, connections, taken := s.load()
+		if connections == 0 && taken == seen {
+			return
+		}
+		seen = taken
+	}
+}
+
+// load returns how many listeners and connections there are, and how many
+// connections there have been.
+func (s *SGServer) load() (listeners, connections int, taken uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.listeners), s.connections + s.turnedAway, s.taken
 }
 
 // wait reports whether done was closed before ctx or the server ended.
@@ -163,6 +201,7 @@ func (s *SGServer) end(cause error) {
 	s.accepting.Wait()
 	s.handshakes.Wait()
 	s.sessions.CancelSpared(ErrServerClosed)
+	s.turnsAway.CancelSpared(ErrServerClosed)
 	s.announceListening()
 	s.endRegistrations()
 	go func() { // whoever waits for gone waits for it
