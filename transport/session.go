@@ -183,10 +183,6 @@ func NewSession(conn net.Conn, cfg *SessionConfig) (*Session, error) {
 		s.goneAway.Store(true)
 		s.out.appendGoAway(cfg.Leaving)
 	}
-	if cfg.Leaving != "" {
-		s.goneAway.Store(true)
-		s.out.appendGoAway(cfg.Leaving)
-	}
 	s.wg.Add(1)
 	go s.readLoop()
 	if len(cfg.Hello) > 0 || cfg.Leaving != "" {

@@ -1,0 +1,45 @@
+package transport
+
+import (
+	"io"
+	"testing"
+	"time"
+
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+// A session that is leaving from the start says hello and then goaway, each
+// once.
+func TestLeavingIsSaidOnceAfterHello(t *testing.T) {
+	a, b := pairOf(t, "mem", "")
+	var workers Workers
+	s, err := NewSession(a, &SessionConfig{Workers: &workers, Hello: map[string]string{protocol.MetaAgent: "x"}, Leaving: "full"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer workers.Close()
+	defer s.Close()
+	if s.Usable() {
+		t.Error("calls may be opened")
+	}
+	if err := b.SetReadDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	got, _ := io.ReadAll(b) // until the deadline
+	var types []protocol.MessageType
+	for len(got) > 0 {
+		p, ok, err := protocol.ParsePrefix(got)
+		if err != nil || !ok {
+			t.Fatalf("%v, %v", ok, err)
+		}
+		var h protocol.Header
+		if err := protocol.ParseHeader(got[protocol.PrefixLen:protocol.PrefixLen+p.HeaderLen], &h, nil); err != nil {
+			t.Fatal(err)
+		}
+		types = append(types, h.MessageType)
+		got = got[protocol.PrefixLen+p.HeaderLen+p.BodyLen:]
+	}
+	if len(types) != 2 || types[0] != protocol.TypeHello || types[1] != protocol.TypeGoAway {
+		t.Errorf("it said %v", types)
+	}
+}
