@@ -26,7 +26,8 @@ type sgClient struct {
 	watched chan struct{} // closed when the watch has ended
 	closing sync.Once     // of core.closed
 
-	ready     chan struct{}        // closed when view is there
+	ready     chan struct{}        // closed when a provider was listed, or none will be
+	readyOnce sync.Once            // of closing ready
 	view      atomic.Pointer[view] // replaced by the watch, never changed
 	whole     bool                 // no filter asks about each call
 	measured  bool                 // the selector looks at what nodes have learnt

@@ -317,3 +317,40 @@ func TestDoCarriesMessagesWithoutOwnAuth(t *testing.T) {
 		wantError(t, err, protocol.InvalidArgument, protocol.NotSent, "goaway")
 	})
 }
+
+// A client that starts beside its providers does not fail because they are not
+// registered yet; one whose providers have all left fails at once.
+func TestFirstProviderIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := transport.NewMemNetwork()
+		r := memory.NewRegistry("app")
+		c := newSG(t, n, r, nil)
+		begun := time.Now()
+		err := c.Call(context.Background(), "Echo.Say", &text{}, nil)
+		wantError(t, err, protocol.DeadlineExceeded, protocol.NotSent, "first list")
+		if took := time.Since(begun); took != client.DefaultRequestTimeout {
+			t.Errorf("gave up after %v", took)
+		}
+		listenMem(t, n, "a")
+		p := registry.Provider{Network: "mem", Addr: "a"}
+		time.AfterFunc(300*time.Millisecond, func() {
+			if err := r.Register(context.Background(), registry.RegisterOption{AppKey: "app"}, p); err != nil {
+				t.Error(err)
+			}
+		})
+		begun = time.Now()
+		if err := c.Call(context.Background(), "Echo.Say", &text{}, nil); err != nil || time.Since(begun) != 300*time.Millisecond {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+		if err := r.Unregister(context.Background(), registry.RegisterOption{AppKey: "app"}, p); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		begun = time.Now()
+		err = c.Call(context.Background(), "Echo.Say", &text{}, nil)
+		wantError(t, err, protocol.Unavailable, protocol.NotSent, "lists no provider")
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("failed after %v", took)
+		}
+	})
+}

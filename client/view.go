@@ -96,16 +96,24 @@ func (v *view) services() []protocol.ServiceInfo {
 	return slices.SortedFunc(maps.Values(byName), func(a, b protocol.ServiceInfo) int { return cmp.Compare(a.Name, b.Name) })
 }
 
-// currentView waits for the registry's first list, no longer than ctx.
+// currentView waits, no longer than ctx, until the registry has listed a provider
+// for the first time: a client that starts beside its providers does not fail
+// because they are not registered yet. An application that once had providers
+// and has none now fails its calls at once.
 func (c *sgClient) currentView(ctx context.Context) (*view, error) {
-	if v := c.view.Load(); v != nil {
+	v := c.view.Load()
+	if v != nil && len(v.list) > 0 {
 		return v, nil
 	}
 	select {
 	case <-c.ready:
 		return c.view.Load(), nil
 	case <-ctx.Done():
-		return nil, waitedTooLong(ctx, fmt.Sprintf("the registry's first list of the providers of %q", c.option.AppKey))
+		what := "the registry's first list of the providers of %q"
+		if v != nil {
+			what = "a first provider of %q, of which the registry lists none"
+		}
+		return nil, waitedTooLong(ctx, fmt.Sprintf(what, c.option.AppKey))
 	}
 }
 

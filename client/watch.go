@@ -61,27 +61,30 @@ func (c *sgClient) apply(s registry.Snapshot) {
 	if u, ok := c.option.Selector.(selector.Updater); ok {
 		u.Update(v.nodes)
 	}
-	c.publish(v)
+	c.publish(v, len(members) > 0)
 	for _, n := range gone {
 		c.workers.Go(func() { c.retire(n) })
 	}
 }
 
-// publish stores v, and lets those go on who wait for the first one.
-func (c *sgClient) publish(v *view) {
-	if c.view.Swap(v) == nil {
-		close(c.ready)
+// publish stores v. ready lets those go on who wait for the first provider.
+func (c *sgClient) publish(v *view, ready bool) {
+	c.view.Store(v)
+	if ready {
+		c.readyOnce.Do(func() { close(c.ready) })
 	}
 }
 
-// endOfLists lets calls fail that wait for a first list that will not come.
+// endOfLists lets calls fail that wait for a first provider that will not come.
 func (c *sgClient) endOfLists(err error) {
 	if c.ctx.Err() != nil {
 		err = ErrClosed
 	}
-	if c.view.Load() == nil {
-		c.publish(newView(nil, registry.State{Cause: err}, nil))
+	v := c.view.Load()
+	if v == nil {
+		v = newView(nil, registry.State{Cause: err}, nil)
 	}
+	c.publish(v, true)
 }
 
 // members makes what is listed of what was before, and returns the connections
