@@ -316,6 +316,7 @@ func (o *outbox) failNotifies(s *Session, err error, unsent int) []*call {
 		c.err = s.lost(err, o.outcome(c, unsent))
 	}
 	o.notifies, o.current.notifies, o.current.large.tell = nil, nil, false
+	o.large = nil // nobody writes them any more
 	return ended
 }
 
