@@ -41,7 +41,7 @@ type sgClient struct {
 var _ SGClient = (*sgClient)(nil)
 
 // NewSGClient returns a client of the application that op.Registry lists. It
-// waits for nothing: calls wait for the registry's first list, and each provider
+// waits for nothing: calls wait for the registry's first provider, and each one
 // is dialled when a call needs it. The error is an *OptionError, or what the
 // registry's Watch said.
 func NewSGClient(op SGOption) (SGClient, error) {
