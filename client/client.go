@@ -73,7 +73,7 @@ type SGClient interface {
 	Do(ctx context.Context, m *protocol.Message) (*protocol.Message, error)
 
 	// Services lists what the providers say that they serve, each name once,
-	// sorted. It waits for the registry's first list.
+	// sorted. It waits for the registry's first provider, at most RequestTimeout.
 	Services(ctx context.Context) ([]protocol.ServiceInfo, error)
 
 	// Providers returns what the client knows of each listed provider, sorted
