@@ -9,12 +9,13 @@ import (
 // or calls Release once. After that neither it nor a slice of B may be used.
 type Buffer struct {
 	B     []byte
-	class int8 // index into bufferPools, or -1 for a slice of its own
+	class int8  // index into bufferPools, or -1 for a slice of its own
+	loan  *loan // nil for a buffer that never had the size of a shelf
 
 	// pieces is room for the list of slices that a read or write with this
 	// buffer is given: here, so that an idle session holds neither the list nor
 	// what it points to.
-	pieces [3][]byte
+	pieces [1 + 2*largeAtOnce][]byte
 }
 
 // A class holds a power of two and a little more, because what travels is
@@ -36,9 +37,17 @@ func NewBuffer(n int) *Buffer {
 	if n > classSize(0) {
 		class = bits.Len(uint(n-classSlack-1)) - minClassBits
 	}
-	if class >= numClasses {
+	switch {
+	case class >= numClasses:
 		return &Buffer{B: make([]byte, 0, n), class: -1}
+	case class >= firstShelf:
+		return shelves.lend(class)
 	}
+	return pooled(class)
+}
+
+// pooled returns a buffer of the pool, or a new one.
+func pooled(class int) *Buffer {
 	if b, ok := bufferPools[class].Get().(*Buffer); ok {
 		return b
 	}
@@ -52,6 +61,18 @@ func (b *Buffer) Release() {
 		return
 	}
 	clear(b.pieces[:])
+	b.refile()
+	if b.loan != nil && shelves.takeBack(b) {
+		return
+	}
+	if b.class >= 0 {
+		bufferPools[b.class].Put(b)
+	}
+}
+
+// refile finds the class of a buffer whose slice may have been replaced, and
+// empties it.
+func (b *Buffer) refile() {
 	c := cap(b.B)
 	if b.class < 0 || c != classSize(int(b.class)) {
 		b.class = -1
@@ -63,7 +84,6 @@ func (b *Buffer) Release() {
 		b.B = b.B[:0:classSize(class)]
 	}
 	b.B = b.B[:0]
-	bufferPools[b.class].Put(b)
 }
 
 // size returns how many bytes the buffer holds; none for nil.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sinew-rpc/sinew/protocol"
@@ -302,31 +303,17 @@ func (s *Session) abandon(c *call, err *protocol.Error) {
 
 // notifying reports whether the oneway c waits to be written.
 func (o *outbox) notifying(c *call) bool {
-	if o.current.large.tell && o.current.large.call == c {
-		return true
-	}
-	for _, f := range o.large {
-		if f.tell && f.call == c {
-			return true
-		}
-	}
-	for _, n := range o.notifies {
-		if n == c {
-			return true
-		}
-	}
-	for _, n := range o.current.notifies {
-		if n == c {
-			return true
-		}
-	}
-	return false
+	tells := func(f largeFrame) bool { return f.tell && f.call == c }
+	return slices.ContainsFunc(o.current.large, tells) || slices.ContainsFunc(o.large, tells) ||
+		slices.Contains(o.notifies, c) || slices.Contains(o.current.notifies, c)
 }
 
 // forget has nobody told when the oneway c, which is being written, is written.
 func (o *outbox) forget(c *call) {
-	if o.current.large.call == c {
-		o.current.large.tell = false
+	for i := range o.current.large {
+		if f := &o.current.large[i]; f.call == c {
+			f.tell = false
+		}
 	}
 	for i, n := range o.current.notifies {
 		if n == c {

@@ -13,6 +13,11 @@ const (
 	largeBody = 16 << 10
 	// smallRoom is the size of the buffer in which small frames are gathered.
 	smallRoom = 64 << 10
+	// largeTogether is how many bytes of large frames one write takes, and
+	// largeAtOnce how many frames: fewer calls of the kernel, and a small frame
+	// still waits no longer than for one frame of that size.
+	largeTogether = 256 << 10
+	largeAtOnce   = 4
 	// reserveSize is room beyond MaxQueued for what the reader itself sends:
 	// heartbeat answers, refusals and cancels.
 	reserveSize = 64 << 10
@@ -23,8 +28,9 @@ const (
 
 // outbox is what waits to be written on a session: small frames gathered in one
 // buffer, and large ones whose body is written from where it lies. A batch is
-// all the small frames and one large one, so a small frame waits for one large
-// frame at most. The session's mu guards it.
+// all the small frames and one large one, or several that together are no more
+// than largeTogether: so a small frame waits for one large frame at most, or for
+// as much. The session's mu guards it.
 type outbox struct {
 	small    *Buffer // lent while frames are in it
 	large    []largeFrame
@@ -51,16 +57,24 @@ type largeFrame struct {
 	tell bool  // a oneway: tell call when written
 }
 
+func (f *largeFrame) size() int { return len(f.head.B) + len(f.body.B) }
+
+func (f *largeFrame) release() {
+	f.head.Release()
+	f.body.Release()
+}
+
 // batch is what one write takes.
 type batch struct {
 	small    *Buffer
-	large    largeFrame
+	large    []largeFrame
 	notifies []*call
 	size     int  // bytes in all
 	written  int  // bytes that the socket took
 	charged  int  // to be taken off queued
 	reserved int  // to be taken off reserved
 	shifted  bool // frames were taken back: positions are not exact
+	stalled  bool // the socket was full: what is left is to be waited for
 }
 
 func (b *batch) empty() bool { return b.size == 0 }
@@ -134,32 +148,68 @@ func (o *outbox) addReserve(h *protocol.Header) bool {
 	return true
 }
 
-// take starts a batch with what is queued.
-func (o *outbox) take() batch {
+// take starts a batch with what is queued, and at most that many large frames.
+func (o *outbox) take(atOnce int) batch {
 	b := batch{notifies: o.notifies, charged: o.queued, reserved: o.reserved}
 	if o.small != nil {
 		b.shifted = o.compact()
 		b.small, o.small = o.small, nil
 		b.size = len(b.small.B)
 	}
-	if len(o.large) > 0 {
-		b.large = o.large[0]
-		o.large[0] = largeFrame{}
-		o.large = o.large[1:]
-		if len(o.large) == 0 {
-			o.large = nil
-		}
-		b.size += len(b.large.head.B) + len(b.large.body.B)
-		if b.large.call != nil {
-			b.large.call.place.taken = true
-		}
-	}
-	for _, f := range o.large { // these stay queued
-		b.charged -= len(f.head.B) + len(f.body.B)
+	o.takeLarge(&b, atOnce)
+	for i := range o.large { // these stay queued
+		b.charged -= o.large[i].size()
 	}
 	o.notifies = nil
 	o.epoch++
 	return b
+}
+
+// takeLarge moves the large frames that have waited longest to b.
+func (o *outbox) takeLarge(b *batch, atOnce int) {
+	n, together := 0, 0
+	for n < min(len(o.large), atOnce) {
+		f := &o.large[n]
+		if together += f.size(); n > 0 && together > largeTogether {
+			break
+		}
+		if f.call != nil {
+			f.call.place.taken = true
+		}
+		b.size += f.size()
+		n++
+	}
+	b.large, o.large = o.large[:n:n], o.large[n:]
+	if len(o.large) == 0 {
+		o.large = nil
+	}
+}
+
+// stall is for a batch that the socket did not take whole. Large frames of which
+// it took nothing go back to where they waited: they can be taken back there,
+// and small ones overtake them.
+func (o *outbox) stall(b *batch) {
+	b.stalled = true
+	begun, at := 0, b.small.size()
+	for begun < len(b.large) && at < b.written {
+		at += b.large[begun].size()
+		begun++
+	}
+	waiting := b.large[begun:]
+	if len(waiting) == 0 {
+		return
+	}
+	for i := range waiting {
+		f := &waiting[i]
+		if f.call != nil {
+			f.call.place.taken = false
+		}
+		b.size -= f.size()
+		b.charged -= f.size()
+	}
+	o.large = append(slices.Clone(waiting), o.large...)
+	clear(waiting)
+	b.large = b.large[:begun]
 }
 
 // compact removes the frames that were taken back, true when there were any.
@@ -183,7 +233,7 @@ func (o *outbox) slices() [][]byte {
 	b := &o.current
 	lender := b.small
 	if lender == nil {
-		lender = b.large.head
+		lender = b.large[0].head
 	}
 	dst, skip := lender.pieces[:0], b.written
 	add := func(p []byte) {
@@ -197,9 +247,9 @@ func (o *outbox) slices() [][]byte {
 	if b.small != nil {
 		add(b.small.B)
 	}
-	if b.large.head != nil {
-		add(b.large.head.B)
-		add(b.large.body.B)
+	for _, f := range b.large {
+		add(f.head.B)
+		add(f.body.B)
 	}
 	return dst
 }
@@ -207,9 +257,12 @@ func (o *outbox) slices() [][]byte {
 // release returns the batch's buffers.
 func (b *batch) release() {
 	b.small.Release()
-	b.large.head.Release()
-	b.large.body.Release()
-	b.small, b.large.head, b.large.body = nil, nil, nil
+	b.small = nil
+	for i := range b.large {
+		b.large[i].release()
+	}
+	clear(b.large) // they share an array with those that still wait
+	b.large = nil
 }
 
 // settle takes a finished batch off the books, lets waiters in, and returns the
@@ -218,9 +271,7 @@ func (o *outbox) settle(b *batch, limit int) (told []*call) {
 	o.queued -= b.charged
 	o.reserved -= b.reserved
 	told = b.notifies
-	if b.large.tell {
-		told = append(told, b.large.call)
-	}
+	told = append(told, toldOf(b.large)...)
 	b.release()
 	o.current = batch{}
 	o.admit(limit)
@@ -268,18 +319,25 @@ func (o *outbox) outcome(c *call, unsent int) protocol.Outcome {
 	case c.seq == 0 || o.holds(c):
 		return protocol.NotSent
 	case p.large:
-		inProgress := o.current.large.call == c
-		small := 0
-		if o.current.small != nil {
-			small = len(o.current.small.B)
-		}
-		if inProgress && unsent <= small {
+		if begins, ok := o.current.begins(c); ok && unsent <= begins {
 			return protocol.NotSent
 		}
 	case p.epoch == o.epoch-1 && !o.current.shifted && p.span.from >= unsent:
 		return protocol.NotSent
 	}
 	return protocol.MaybeRun
+}
+
+// begins returns how many bytes of the batch stand before c's large frame.
+func (b *batch) begins(c *call) (at int, ok bool) {
+	at = b.small.size()
+	for _, f := range b.large {
+		if f.call == c {
+			return at, true
+		}
+		at += f.size()
+	}
+	return 0, false
 }
 
 // takeBack removes c's frame if it has not left yet, true when it could.
@@ -290,9 +348,8 @@ func (o *outbox) takeBack(c *call) bool {
 	if c.place.large {
 		i := slices.IndexFunc(o.large, func(f largeFrame) bool { return f.call == c })
 		f := o.large[i]
-		o.queued -= len(f.head.B) + len(f.body.B)
-		f.head.Release()
-		f.body.Release()
+		o.queued -= f.size()
+		f.release()
 		o.large = slices.Delete(o.large, i, i+1)
 		return true
 	}
@@ -304,18 +361,15 @@ func (o *outbox) takeBack(c *call) bool {
 // failNotifies gives the oneways that were not yet written their error.
 func (o *outbox) failNotifies(s *Session, err error, unsent int) []*call {
 	ended := append(o.notifies, o.current.notifies...)
-	if o.current.large.tell {
-		ended = append(ended, o.current.large.call)
-	}
-	for _, f := range o.large {
-		if f.tell {
-			ended = append(ended, f.call)
-		}
-	}
+	ended = append(ended, toldOf(o.current.large)...)
+	ended = append(ended, toldOf(o.large)...)
 	for _, c := range ended {
 		c.err = s.lost(err, o.outcome(c, unsent))
 	}
-	o.notifies, o.current.notifies, o.current.large.tell = nil, nil, false
+	o.notifies, o.current.notifies = nil, nil
+	for i := range o.current.large {
+		o.current.large[i].tell = false
+	}
 	o.large = nil // nobody writes them any more
 	return ended
 }
@@ -323,16 +377,18 @@ func (o *outbox) failNotifies(s *Session, err error, unsent int) []*call {
 // unwritten returns how many callers wait for nothing but the socket: oneways, and
 // those who have no room yet.
 func (o *outbox) unwritten() int {
-	n := len(o.notifies) + len(o.current.notifies) + len(o.waiters)
-	if o.current.large.tell {
-		n++
-	}
-	for _, f := range o.large {
+	return len(o.notifies) + len(o.current.notifies) + len(o.waiters) +
+		len(toldOf(o.current.large)) + len(toldOf(o.large))
+}
+
+// toldOf returns the oneways of frames that are to be told when written.
+func toldOf(frames []largeFrame) (calls []*call) {
+	for _, f := range frames {
 		if f.tell {
-			n++
+			calls = append(calls, f.call)
 		}
 	}
-	return n
+	return calls
 }
 
 func (o *outbox) failWaiters() {

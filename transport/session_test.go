@@ -780,3 +780,34 @@ func memEnds(t *testing.T) (net.Conn, net.Conn) {
 	}
 	return a, b
 }
+
+// A socket that is full holds one large frame that was begun; those behind it
+// have not been sent, whatever one write tried to take with it.
+func TestFullSocketHoldsOneLargeFrame(t *testing.T) {
+	ours, theirs := tcpEnds(t)
+	defer theirs.Close()
+	if err := errors.Join(ours.(*net.TCPConn).SetWriteBuffer(4<<10), theirs.(*net.TCPConn).SetReadBuffer(4<<10)); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, ours, newConfig(nil))
+	defer s.Close()
+	const size, callers = 128 << 10, 12
+	outcomes := make(chan protocol.Outcome, callers)
+	for range callers {
+		go func() {
+			_, err := ask(s, "M", strings.Repeat("x", size), 200*time.Millisecond)
+			outcomes <- protocol.OutcomeOf(err)
+		}()
+	}
+	mayHaveRun := 0
+	for range callers {
+		if <-outcomes == protocol.MaybeRun {
+			mayHaveRun++
+		}
+	}
+	_ = theirs.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	got, _ := io.Copy(io.Discard, theirs) // ends with the deadline
+	if whole := int(got) / size; mayHaveRun > whole+1 {
+		t.Errorf("%d calls may have run; %d bytes were sent, less than %d frames", mayHaveRun, got, whole+1)
+	}
+}

@@ -89,7 +89,7 @@ func (s *Session) writeLoop() {
 		bufs := s.out.slices()
 		s.mu.Unlock()
 
-		n, err := s.writeAll(bufs)
+		n, err := s.writeBatch(bufs)
 
 		s.mu.Lock()
 		told, ok := s.wrote(n, err)
@@ -116,7 +116,7 @@ func (s *Session) nextBatch() bool {
 		return true
 	}
 	if (o.small != nil && len(o.small.B) > 0) || len(o.large) > 0 {
-		o.current = o.take()
+		o.current = o.take(s.largeAtOnce())
 		if !o.current.empty() {
 			return true
 		}
@@ -147,11 +147,31 @@ func (s *Session) wrote(n int, err error) (told []*call, ok bool) {
 		return nil, false
 	}
 	if b.written < b.size {
-		return nil, true
+		if s.out.stall(b); b.written < b.size {
+			return nil, true
+		}
 	}
 	told = s.out.settle(b, s.maxQueued())
 	s.afterCall()
 	return told, true
+}
+
+// largeAtOnce is how many large frames a batch may have: one where a write that
+// stops half-way cannot be told from one that goes on.
+func (s *Session) largeAtOnce() int {
+	if s.sock.try == nil {
+		return 1
+	}
+	return largeAtOnce
+}
+
+// writeBatch writes what the socket takes of a batch without waiting, all of
+// one that was left over from such a write.
+func (s *Session) writeBatch(bufs [][]byte) (int, error) {
+	if s.sock.try != nil && !s.out.current.stalled {
+		return s.sock.try(bufs)
+	}
+	return s.writeAll(bufs)
 }
 
 // writeAll writes all of bufs, for as long as the socket makes progress.
