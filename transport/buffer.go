@@ -31,12 +31,18 @@ var bufferPools [numClasses]sync.Pool
 
 func classSize(class int) int { return 1<<(minClassBits+class) + classSlack }
 
+// classFor returns the smallest class with room for n bytes, which may be one
+// too many.
+func classFor(n int) int {
+	if n <= classSize(0) {
+		return 0
+	}
+	return bits.Len(uint(n-classSlack-1)) - minClassBits
+}
+
 // NewBuffer returns an empty buffer with room for n bytes.
 func NewBuffer(n int) *Buffer {
-	class := 0
-	if n > classSize(0) {
-		class = bits.Len(uint(n-classSlack-1)) - minClassBits
-	}
+	class := classFor(n)
 	switch {
 	case class >= numClasses:
 		return &Buffer{B: make([]byte, 0, n), class: -1}
@@ -62,12 +68,22 @@ func (b *Buffer) Release() {
 	}
 	clear(b.pieces[:])
 	b.refile()
-	if b.loan != nil && shelves.takeBack(b) {
+	if b.lent() && shelves.takeBack(b) {
 		return
 	}
 	if b.class >= 0 {
 		bufferPools[b.class].Put(b)
 	}
+}
+
+// newBriefBuffer is NewBuffer for the moment of a read, or of gathering small
+// frames. Such buffers are few, and taken often: they are left to the pool,
+// which takes no lock.
+func newBriefBuffer(n int) *Buffer {
+	if class := classFor(n); class < numClasses {
+		return pooled(class)
+	}
+	return NewBuffer(n)
 }
 
 // refile finds the class of a buffer whose slice may have been replaced, and

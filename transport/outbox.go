@@ -99,7 +99,7 @@ type headRoom [256]byte
 // appendSmall adds a frame to the small ones, and returns where it stands.
 func (o *outbox) appendSmall(head, body []byte) span {
 	if o.small == nil {
-		o.small = NewBuffer(smallRoom)
+		o.small = newBriefBuffer(smallRoom)
 	}
 	from := len(o.small.B)
 	if need := from + len(head) + len(body); need > cap(o.small.B) {

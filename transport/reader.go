@@ -189,7 +189,7 @@ func (s *Session) readRoomFor() [][]byte {
 	if direct > 0 {
 		size = aheadRoom
 	}
-	in.buf = NewBuffer(max(size, len(in.carry)+classSlack)) // a whole header always fits
+	in.buf = newBriefBuffer(max(size, len(in.carry)+classSlack)) // a whole header always fits
 	in.buf.B = append(in.buf.B, in.carry...)
 	in.w = len(in.carry)
 	bufs := in.buf.pieces[:0]

@@ -22,7 +22,7 @@ var shelves largeBuffers
 
 type largeBuffers struct {
 	mu sync.Mutex
-	// Guarded by mu, as all that is below it and every loan.
+	// Guarded by mu, as all that is below it.
 	classes [numClasses - firstShelf]shelf
 }
 
@@ -35,8 +35,11 @@ type shelf struct {
 // that was dropped without Release, as when a session ends with frames queued,
 // is counted as given back when it is collected.
 type loan struct {
-	of *shelf // nil while the buffer is not lent
+	of *shelf // nil while no shelf counts it; the holder's
 }
+
+// lent reports whether a shelf counts b as lent.
+func (b *Buffer) lent() bool { return b.loan != nil && b.loan.of != nil }
 
 // lend returns a buffer of class, and counts it as lent.
 func (l *largeBuffers) lend(class int) *Buffer {
@@ -47,33 +50,27 @@ func (l *largeBuffers) lend(class int) *Buffer {
 		b := s.kept[n]
 		s.kept[n] = nil
 		s.kept = s.kept[:n]
-		b.loan.of = s
 		l.mu.Unlock()
+		b.loan.of = s
 		return b
 	}
 	l.mu.Unlock()
 
 	b := pooled(class)
-	l.mu.Lock()
 	if b.loan == nil {
 		b.loan = new(loan)
 		runtime.AddCleanup(b, l.lost, b.loan)
 	}
 	b.loan.of = s
-	l.mu.Unlock()
 	return b
 }
 
 // takeBack ends the loan of b, which may by now be of another class or of none.
 // It reports whether it kept b.
 func (l *largeBuffers) takeBack(b *Buffer) (kept bool) {
-	l.mu.Lock()
 	s := b.loan.of
 	b.loan.of = nil
-	if s == nil { // it came from the pool of a smaller class
-		l.mu.Unlock()
-		return false
-	}
+	l.mu.Lock()
 	s.lent--
 	class := int(b.class)
 	kept = s.lent > 0 && class >= firstShelf && s == &l.classes[class-firstShelf] && len(s.kept) < shelfRoom>>(minClassBits+class)
@@ -88,12 +85,12 @@ func (l *largeBuffers) takeBack(b *Buffer) (kept bool) {
 
 // lost ends the loan of a buffer that was collected.
 func (l *largeBuffers) lost(of *loan) {
-	l.mu.Lock()
-	var idle []*Buffer
-	if of.of != nil {
-		of.of.lent--
-		idle = of.of.idle()
+	if of.of == nil {
+		return
 	}
+	l.mu.Lock()
+	of.of.lent--
+	idle := of.of.idle()
 	l.mu.Unlock()
 	discard(idle)
 }

@@ -102,7 +102,7 @@ func (k *rawSocket) writeSome(fd uintptr) bool {
 // is full (false).
 func (k *rawSocket) writev(fd uintptr) bool {
 	for len(k.out) > 0 {
-		n, err := unix.Writev(int(fd), k.out)
+		n, err := writeBufs(int(fd), k.out)
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -152,6 +152,13 @@ func (k *rawSocket) readOnce(fd uintptr) bool {
 		}
 		return true
 	}
+}
+
+func writeBufs(fd int, bufs [][]byte) (int, error) {
+	if len(bufs) == 1 {
+		return unix.Write(fd, bufs[0])
+	}
+	return unix.Writev(fd, bufs)
 }
 
 func readBufs(fd int, bufs [][]byte) (int, error) {
