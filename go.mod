@@ -6,6 +6,7 @@ require github.com/golang/glog v1.2.5
 
 require (
 	github.com/docker/libkv v0.2.2-0.20180912205406-458977154600
+	github.com/google/uuid v1.6.0
 	github.com/klauspost/compress v1.18.0
 	github.com/tinylib/msgp v1.3.0
 	github.com/vmihailenco/msgpack/v5 v5.4.1

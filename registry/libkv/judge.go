@@ -48,3 +48,13 @@ func (j *judge) alive(now time.Time, name string) bool {
 	s := j.seen[name]
 	return s != nil && now.Sub(s.moved) < s.ttl
 }
+
+// deadline returns when a child of the last list will count as dead unless it
+// moves.
+func (j *judge) deadline(name string) time.Time {
+	s := j.seen[name]
+	if s == nil {
+		return time.Time{}
+	}
+	return s.moved.Add(s.ttl)
+}

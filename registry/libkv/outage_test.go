@@ -1,0 +1,616 @@
+package libkv_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/docker/libkv/store"
+
+	"github.com/sinew-rpc/sinew/registry"
+	"github.com/sinew-rpc/sinew/registry/libkv"
+	"github.com/sinew-rpc/sinew/registry/libkv/internal/fakestore"
+	"github.com/sinew-rpc/sinew/registry/registrytest"
+)
+
+// parent is where the providers of registrytest.AppKey stand.
+const parent = "sinew/service/" + registrytest.AppKey
+
+// ttl is that of the tests' providers: refreshed each 5 s.
+const ttl = 15 * time.Second
+
+// world is one server of a store in a bubble of its own time.
+type world struct {
+	*testing.T
+	server *fakestore.Server
+}
+
+// inBubble runs test with faults from the start.
+func inBubble(t *testing.T, faults fakestore.Faults, test func(w *world)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{T: t, server: new(fakestore.Server)}
+		w.server.Fail(faults)
+		test(w)
+		w.server.Fail(fakestore.Faults{}) // lets go of what hangs
+	})
+}
+
+// open returns the registry of another process, polling each 10 s.
+func (w *world) open(change func(*libkv.Option)) *libkv.KVRegistry {
+	w.Helper()
+	r := open(w, w.server, func(o *libkv.Option) {
+		o.UpdateInterval = 10 * time.Second
+		if change != nil {
+			change(o)
+		}
+	})
+	w.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+func at(i int) registry.Provider {
+	return registry.Provider{Network: "tcp", Addr: fmt.Sprintf("10.0.0.%d:80", i), Started: time.Now()}
+}
+
+// serve registers provider i in a process of its own, which crash ends.
+func (w *world) serve(i int) (r *libkv.KVRegistry, p registry.Provider) {
+	w.Helper()
+	r, p = w.open(nil), at(i)
+	if err := r.Register(w.Context(), registry.RegisterOption{TTL: ttl}, p); err != nil {
+		w.Fatal(err)
+	}
+	return r, p
+}
+
+// crash ends a process without a word.
+func crash(r *libkv.KVRegistry) { _ = r.Close() }
+
+// listed returns how many providers r lists, and how it stands.
+func (w *world) listed(r *libkv.KVRegistry) (int, registry.State) {
+	w.Helper()
+	ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
+	defer cancel()
+	ps, state, err := r.Providers(ctx)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return len(ps), state
+}
+
+// want checks the list after d.
+func (w *world) want(r *libkv.KVRegistry, d time.Duration, n int, status registry.Status) {
+	w.Helper()
+	time.Sleep(d)
+	synctest.Wait()
+	if got, state := w.listed(r); got != n || state.Status != status {
+		w.Fatalf("%d providers, %v; want %d, %v", got, state, n, status)
+	}
+}
+
+// until waits until r lists n, and returns how long that took.
+func (w *world) until(r *libkv.KVRegistry, n int, atMost time.Duration) time.Duration {
+	w.Helper()
+	began := time.Now()
+	for {
+		synctest.Wait()
+		got, state := w.listed(r)
+		if got == n {
+			return time.Since(began)
+		}
+		if time.Since(began) > atMost {
+			w.Fatalf("%d providers after %v, %v; want %d", got, atMost, state, n)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func TestChangesAreSeenAtOnce(t *testing.T) {
+	inBubble(t, fakestore.Faults{EmptyFirst: 2 * time.Millisecond}, func(w *world) {
+		consumer := w.open(nil)
+		w.want(consumer, 0, 0, registry.Fresh)
+		r, p := w.serve(1)
+		if took := w.until(consumer, 1, time.Second); took > 400*time.Millisecond {
+			w.Errorf("a provider is seen after %v", took)
+		}
+		if err := r.Unregister(w.Context(), registry.RegisterOption{}, p); err != nil {
+			w.Fatal(err)
+		}
+		if took := w.until(consumer, 0, time.Second); took > 400*time.Millisecond {
+			w.Errorf("a provider that left is gone after %v", took)
+		}
+	})
+}
+
+// Lesson 22 and 1: an outage of the registry is none of the service, however
+// long it lasts, and afterwards all is as before.
+func TestOutageChangesNothing(t *testing.T) {
+	for name, faults := range map[string]fakestore.Faults{
+		"refused": {Down: true},
+		"hangs":   {Hang: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, fakestore.Faults{}, func(w *world) {
+				consumer := w.open(nil)
+				a, p := w.serve(1)
+				w.serve(2)
+				w.serve(3)
+				w.until(consumer, 3, time.Second)
+				w.server.Fail(faults)
+				began := time.Now()
+				w.want(consumer, time.Hour, 3, registry.Stale)
+				if _, state := w.listed(consumer); began.Sub(state.Since) > 10*time.Second || state.Cause == nil {
+					w.Errorf("state %v; want since about %v, with the cause", state, began)
+				}
+				if ok, err := a.Registered(p); ok || err == nil {
+					w.Errorf("registered %v, %v, an hour into the outage", ok, err)
+				}
+				w.server.Fail(fakestore.Faults{})
+				if faults.Hang {
+					time.Sleep(30 * time.Second) // the hung store is replaced, or lets go
+				}
+				w.want(consumer, 10*time.Second, 3, registry.Fresh)
+				w.want(consumer, 2*ttl, 3, registry.Fresh)
+				if ok, err := a.Registered(p); !ok || err != nil {
+					w.Errorf("registered %v, %v, after the outage", ok, err)
+				}
+			})
+		})
+	}
+}
+
+// Lessons 3 and 4: what was lost in the registry comes back by itself, and until
+// then nobody forgets it.
+func TestWipedRegistryComesBack(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		consumer := w.open(nil)
+		r, _ := w.serve(1)
+		w.serve(2)
+		w.until(consumer, 2, time.Second)
+		w.server.Remove(parent)
+		w.want(consumer, time.Second, 2, registry.Doubted)
+		w.want(consumer, ttl/2, 2, registry.Fresh)
+		if s := r.Stats().Writer; s.Lost != 1 || s.Registered != 1 {
+			w.Errorf("stats %+v", s)
+		}
+		w.want(consumer, 3*ttl, 2, registry.Fresh)
+	})
+}
+
+func TestCrashedProviderVanishes(t *testing.T) {
+	for name, faults := range map[string]fakestore.Faults{"watches": {}, "polls alone": {NoWatch: true, Form: fakestore.AllLevels}, "deaf watches": {Deaf: true}} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, faults, func(w *world) {
+				consumer := w.open(nil)
+				w.serve(1)
+				w.serve(2)
+				last, _ := w.serve(3)
+				w.until(consumer, 3, 20*time.Second)
+				time.Sleep(time.Minute)
+				crash(last)
+				if took := w.until(consumer, 2, 3*ttl); took > 5*ttl/2 || took < ttl-13*time.Second/2 {
+					w.Errorf("a crashed provider is gone after %v; its TTL is %v", took, ttl)
+				}
+				time.Sleep(ttl)
+				if _, there := w.server.Value(parent + "/tcp@10.0.0.3:80"); there {
+					w.Error("its entry has not been swept")
+				}
+			})
+		})
+	}
+}
+
+// With nobody left to sweep, consumers see for themselves.
+func TestLastProviderCrashes(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		consumer := w.open(nil)
+		r, _ := w.serve(1)
+		w.until(consumer, 1, time.Second)
+		time.Sleep(time.Minute)
+		crash(r)
+		if took := w.until(consumer, 0, 3*ttl); took > 5*ttl/2 || took < ttl-13*time.Second/2 {
+			w.Errorf("the last provider is gone after %v; its TTL is %v", took, ttl)
+		}
+		w.want(consumer, 0, 0, registry.Fresh)
+	})
+}
+
+// Over half of the list vanishes: kept for two thirds of a TTL.
+func TestMassDepartureIsDoubted(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		consumer := w.open(nil)
+		var names []string
+		for i := range 5 {
+			r, p := w.serve(i)
+			crash(r) // nobody brings the entries back
+			names = append(names, parent+"/tcp@"+p.Addr)
+		}
+		w.until(consumer, 5, time.Second)
+		w.server.Remove(names[0])
+		w.server.Remove(names[1])
+		w.server.Set(parent, "touched")
+		w.want(consumer, time.Second, 3, registry.Fresh) // two of five may go
+		w.server.Remove(names[2])
+		w.server.Set(parent, "again")
+		w.want(consumer, time.Second, 3, registry.Doubted)
+		w.want(consumer, 2*ttl/3+time.Second, 2, registry.Fresh)
+	})
+}
+
+func TestScalingToZeroIsBelieved(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		consumer := w.open(nil)
+		for i := range 3 {
+			r, p := w.serve(i)
+			defer func() {
+				if err := r.Unregister(w.Context(), registry.RegisterOption{}, p); err != nil {
+					w.Error(err)
+				}
+				w.until(consumer, i, time.Second)
+			}()
+		}
+		w.until(consumer, 3, time.Second)
+	})
+}
+
+// Lesson 10, 11 and REGISTRY's lost last event: polls find what watches lose, and
+// a silent watch is armed again.
+func TestSilentWatchIsNoticed(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		consumer := w.open(nil)
+		w.serve(1)
+		w.until(consumer, 1, time.Second)
+		time.Sleep(2 * time.Second)
+		w.server.ForgetWatches()
+		w.serve(2)
+		if took := w.until(consumer, 2, time.Minute); took > 13*time.Second {
+			w.Errorf("a change that the watch lost is seen after %v, with polls each 10 s", took)
+		}
+		time.Sleep(5 * time.Second)
+		if s := consumer.Stats().Reader; s.Silent != 1 {
+			w.Errorf("%d silent watches noticed, want 1", s.Silent)
+		}
+		w.serve(3)
+		if took := w.until(consumer, 3, time.Minute); took > 400*time.Millisecond {
+			w.Errorf("after the watch was armed again a change is seen after %v", took)
+		}
+	})
+}
+
+// Lesson 8 and 15: a closed watch is a reason to look, not to spin or to forget.
+func TestClosedWatchIsResync(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		consumer := w.open(nil)
+		w.serve(1)
+		w.until(consumer, 1, time.Second)
+		for range 20 {
+			w.server.DropWatches()
+			w.want(consumer, time.Second, 1, registry.Fresh)
+		}
+		if n := w.server.Calls("watch"); n > 25 {
+			w.Errorf("%d watches were armed for 20 that closed", n)
+		}
+	})
+}
+
+// Lesson 15: an application that does not exist costs next to nothing.
+func TestUnknownApplicationDoesNotSpin(t *testing.T) {
+	inBubble(t, fakestore.Faults{Deaf: true}, func(w *world) {
+		consumer := w.open(nil)
+		w.want(consumer, 0, 0, registry.Fresh)
+		time.Sleep(10 * time.Minute)
+		reads := w.server.Calls("get") + w.server.Calls("list") + w.server.Calls("watch")
+		if reads > 250 || w.server.Calls("put") > 1 {
+			w.Errorf("%d reads and %d writes in ten minutes of nothing", reads, w.server.Calls("put"))
+		}
+	})
+}
+
+// What costs what at rest: a consumer writes nothing, a provider one key an
+// interval.
+func TestCostAtRest(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		provider, _ := w.serve(1)
+		consumer := w.open(nil)
+		w.until(consumer, 1, time.Second)
+		for range 200 {
+			watcher, err := consumer.Watch()
+			if err != nil {
+				w.Fatal(err)
+			}
+			defer watcher.Close()
+		}
+		time.Sleep(time.Minute)
+		puts, gets, lists := w.server.Calls("put"), w.server.Calls("get"), w.server.Calls("list")
+		const span = 10 * time.Minute
+		time.Sleep(span)
+		puts, gets, lists = w.server.Calls("put")-puts, w.server.Calls("get")-gets, w.server.Calls("list")-lists
+		if want := int(span / (ttl / 3)); puts < want*8/10 || puts > want*12/10 {
+			w.Errorf("%d writes in %v, want about %d: one refresh each %v", puts, span, want, ttl/3)
+		}
+		// A poll and the read before its list, each some 10 s; a look before each
+		// refresh; the second look after a list.
+		if gets > 4*int(span/(8*time.Second))+int(span/(ttl/4)) {
+			w.Errorf("%d reads in %v", gets, span)
+		}
+		if lists > 2*int(span/(8*time.Second))+int(span/(ttl/4)) {
+			w.Errorf("%d lists in %v", lists, span)
+		}
+		if s := provider.Stats().Writer; s.Touches != 1 {
+			w.Errorf("%d touches at rest, want the first alone", s.Touches)
+		}
+	})
+}
+
+// Garbage in an entry changes nothing for who calls, and its owner mends it.
+func TestGarbageInAnEntry(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		consumer := w.open(nil)
+		_, p := w.serve(1)
+		w.serve(2)
+		w.until(consumer, 2, time.Second)
+		for _, garbage := range []string{"\x00\xff%%%", "stamp=x", "", strings.Repeat("z", 100_000)} {
+			w.server.Set(parent+"/tcp@"+p.Addr, garbage)
+			w.server.Set(parent, garbage)
+			for range 60 {
+				w.want(consumer, 100*time.Millisecond, 2, registry.Fresh)
+			}
+			w.want(consumer, ttl, 2, registry.Fresh)
+			if value, _ := w.server.Value(parent + "/tcp@" + p.Addr); value == garbage {
+				w.Errorf("%.20q still stands where the provider registered", garbage)
+			}
+		}
+	})
+}
+
+// The predecessor's last words do not remove its successor.
+func TestRestartOnTheSameAddress(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		consumer := w.open(nil)
+		old, p := w.serve(1)
+		w.until(consumer, 1, time.Second)
+		time.Sleep(time.Second)
+		next := w.open(nil)
+		q := p
+		q.Started = time.Now()
+		if err := next.Register(w.Context(), registry.RegisterOption{TTL: ttl}, q); err != nil {
+			w.Fatal(err)
+		}
+		if err := old.Unregister(w.Context(), registry.RegisterOption{}, p); err != nil {
+			w.Fatal(err)
+		}
+		crash(old)
+		for range 60 {
+			w.want(consumer, time.Second, 1, registry.Fresh)
+		}
+		if ok, err := next.Registered(q); !ok {
+			w.Errorf("the successor is not registered: %v", err)
+		}
+	})
+}
+
+// Register without a registry: it says so, goes on, and Unregister ends that.
+func TestRegisterDuringAnOutage(t *testing.T) {
+	inBubble(t, fakestore.Faults{Down: true}, func(w *world) {
+		r, p := w.open(nil), at(1)
+		var failed *libkv.StoreError
+		if err := r.Register(w.Context(), registry.RegisterOption{}, p); !errors.As(err, &failed) || !errors.Is(err, fakestore.ErrDown) {
+			w.Fatalf("Register says %v, want a *StoreError", err)
+		}
+		consumer := w.open(nil)
+		ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
+		defer cancel()
+		if _, state, err := consumer.Providers(ctx); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(state.Cause, fakestore.ErrDown) {
+			w.Errorf("before the first list: %v, %v", state, err)
+		}
+		w.server.Fail(fakestore.Faults{})
+		w.until(consumer, 1, 12*time.Second)
+		if ok, err := r.Registered(p); !ok {
+			w.Errorf("not registered: %v", err)
+		}
+		w.server.Fail(fakestore.Faults{Down: true})
+		if err := r.Unregister(w.Context(), registry.RegisterOption{}, p); !errors.As(err, &failed) {
+			w.Errorf("Unregister says %v, want a *StoreError", err)
+		}
+		w.server.Fail(fakestore.Faults{})
+		if took := w.until(consumer, 0, 3*ttl); took < ttl-6*time.Second {
+			w.Errorf("gone after %v", took)
+		}
+	})
+}
+
+// A clock of stamps stands still while the store fails: an outage kills nobody.
+func TestOutageSweepsNobody(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		for i := range 4 {
+			w.serve(i)
+		}
+		consumer := w.open(nil)
+		w.until(consumer, 4, time.Second)
+		for range 10 {
+			w.server.Fail(fakestore.Faults{Down: true})
+			time.Sleep(ttl)
+			w.server.Fail(fakestore.Faults{})
+			w.want(consumer, 6*time.Second, 4, registry.Fresh)
+		}
+		if n := w.server.Calls("delete"); n != 0 {
+			w.Errorf("%d entries were swept", n)
+		}
+	})
+}
+
+// Dead entries are swept by halves, and nobody who lives with them.
+func TestSweepIsBounded(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		var doomed []*libkv.KVRegistry
+		for i := range 20 {
+			r, _ := w.serve(i)
+			if i >= 4 {
+				doomed = append(doomed, r)
+			}
+		}
+		time.Sleep(time.Minute)
+		for _, r := range doomed {
+			crash(r)
+		}
+		time.Sleep(2 * ttl)
+		if n := w.server.Calls("delete"); n > 10 {
+			w.Errorf("%d of 20 entries were swept within a TTL", n)
+		}
+		time.Sleep(3 * ttl)
+		left := 0
+		for i := range 20 {
+			if _, there := w.server.Value(fmt.Sprintf("%s/tcp@10.0.0.%d:80", parent, i)); there {
+				left++
+			}
+		}
+		if left != 4 {
+			w.Errorf("%d entries are left, want those of the 4 that live", left)
+		}
+	})
+}
+
+func TestSnapshotFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "providers.json")
+	withFile := func(o *libkv.Option) { o.SnapshotFile = file }
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		consumer := w.open(withFile)
+		w.serve(1)
+		w.serve(2)
+		w.until(consumer, 2, time.Second)
+		time.Sleep(10 * time.Second)
+		_ = consumer.Close()
+		saved := time.Now()
+
+		w.server.Fail(fakestore.Faults{Down: true})
+		time.Sleep(time.Hour)
+		late := w.open(withFile)
+		n, state := w.listed(late)
+		if n != 2 || state.Status != registry.Stale || saved.Sub(state.Since) > time.Minute || !errors.Is(state.Cause, fakestore.ErrDown) {
+			w.Errorf("started without the registry: %d providers, %v", n, state)
+		}
+		w.server.Fail(fakestore.Faults{})
+		w.want(late, 10*time.Second, 2, registry.Fresh)
+	})
+}
+
+func TestSnapshotFileOfNoUse(t *testing.T) {
+	for name, content := range map[string]string{
+		"empty":           "",
+		"garbage":         "\x00\x01",
+		"of another app":  `{"Version":1,"AppKey":"other","ServicePath":"/sinew/service","Saved":"2000-01-01T00:00:00Z"}`,
+		"of the future":   `{"Version":1,"AppKey":"registrytest","ServicePath":"/sinew/service","Saved":"2999-01-01T00:00:00Z"}`,
+		"another version": `{"Version":9}`,
+		"bad provider":    `{"Version":1,"AppKey":"registrytest","ServicePath":"/sinew/service","Saved":"1999-01-01T00:00:00Z","Providers":[{}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "providers.json")
+			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			inBubble(t, fakestore.Faults{Down: true}, func(w *world) {
+				r := w.open(func(o *libkv.Option) { o.SnapshotFile = file })
+				ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
+				defer cancel()
+				if ps, state, err := r.Providers(ctx); err == nil {
+					w.Errorf("served %v, %v", ps, state)
+				}
+			})
+		})
+	}
+}
+
+// A store that hangs is replaced, closed once, and holds few goroutines.
+func TestHungStoreIsReplaced(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		r, _ := w.serve(1)
+		consumer := w.open(nil)
+		w.until(consumer, 1, time.Second)
+		w.server.Fail(fakestore.Faults{Hang: true})
+		time.Sleep(10 * time.Minute)
+		s := r.Stats().Store
+		if s.Replaced == 0 || s.Replaced > 60 {
+			w.Errorf("%d replacements in ten minutes", s.Replaced)
+		}
+		w.server.Fail(fakestore.Faults{})
+		w.want(consumer, time.Minute, 1, registry.Fresh)
+		_ = r.Close()
+		_ = consumer.Close()
+		synctest.Wait()
+		if opened, closed := w.server.Connections(); opened != closed {
+			w.Errorf("%d stores were opened and %d closed", opened, closed)
+		}
+	})
+}
+
+func TestCloseWhileTheStoreHangs(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		r, _ := w.serve(1)
+		w.until(r, 1, time.Second)
+		w.server.Fail(fakestore.Faults{Hang: true})
+		time.Sleep(time.Minute)
+		began := time.Now()
+		_ = r.Close()
+		if took := time.Since(began); took > 4*time.Second {
+			w.Errorf("Close took %v", took)
+		}
+		if err := r.Register(w.Context(), registry.RegisterOption{}, at(2)); !errors.Is(err, registry.ErrClosed) {
+			w.Errorf("Register after Close: %v", err)
+		}
+	})
+}
+
+func TestPanicOfTheStoreIsAnError(t *testing.T) {
+	inBubble(t, fakestore.Faults{Panic: true}, func(w *world) {
+		var failed *libkv.StoreError
+		if err := w.open(nil).Register(w.Context(), registry.RegisterOption{}, at(1)); !errors.As(err, &failed) {
+			w.Errorf("Register says %v, want a *StoreError", err)
+		}
+	})
+}
+
+// Refresh is cheap to call and bounded in what it costs.
+func TestRefreshIsBounded(t *testing.T) {
+	inBubble(t, fakestore.Faults{NoWatch: true, Form: fakestore.AllLevels}, func(w *world) {
+		consumer := w.open(nil)
+		w.want(consumer, 0, 0, registry.Fresh)
+		w.serve(1)
+		consumer.Refresh()
+		if took := w.until(consumer, 1, time.Minute); took > time.Second {
+			w.Errorf("an early list came after %v", took)
+		}
+		lists := w.server.Calls("list")
+		for range 1000 {
+			consumer.Refresh()
+			time.Sleep(10 * time.Millisecond)
+		}
+		if n := w.server.Calls("list") - lists; n > 13 {
+			w.Errorf("%d lists in ten seconds", n)
+		}
+	})
+}
+
+func TestOptions(t *testing.T) {
+	kv := new(fakestore.Server).Open()
+	for name, o := range map[string]libkv.Option{
+		"AppKey":         {ServicePath: path},
+		"ServicePath":    {AppKey: "a", ServicePath: "a/../b"},
+		"UpdateInterval": {AppKey: "a", UpdateInterval: -1},
+		"CallLimit":      {AppKey: "a", CallLimit: -1},
+		"SnapshotFile":   {AppKey: "a", SnapshotFile: "/no/such/folder/file"},
+	} {
+		var refused *libkv.OptionError
+		if _, err := libkv.New(kv, o); !errors.As(err, &refused) || refused.Field != name {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err := libkv.NewKVRegistry(store.ZK, "a", path, []string{"127.0.0.1:1"}, 0, nil)
+	if err == nil || !strings.Contains(err.Error(), "registry/libkv/zookeeper") {
+		t.Errorf("without the driver: %v; want the import that is missing", err)
+	}
+}
