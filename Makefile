@@ -9,11 +9,16 @@ TESTFLAGS   := -race -shuffle=on -count=1 -timeout=10m
 # The end-to-end tests have steps of their own.
 UNIT = $(shell $(GO) list ./... | grep -v '/e2e')
 
-.PHONY: all lint fmt vet staticcheck test test-all unit e2e e2e-all purego benchmark-builds fuzz fuzz-smoke bench cover help
+# A server that a test needs and that is missing is a failure: `make servers` has
+# installed it.
+export SINEW_REQUIRE_SERVERS ?= 1
+
+.PHONY: all servers consul lint fmt vet staticcheck test test-all unit e2e e2e-all purego benchmark-builds fuzz fuzz-smoke bench cover help
 
 all: test
 
 help:
+	@echo "servers   installs ZooKeeper and etcd by apt-get, where they are missing"
 	@echo "lint      gofmt, go vet, staticcheck"
 	@echo "test      lint, unit tests with the race detector, core end-to-end tests"
 	@echo "test-all  test, all end-to-end tests, fuzzing for some seconds per target"
@@ -21,11 +26,18 @@ help:
 	@echo "bench     the table against other frameworks, as Markdown"
 	@echo "cover     statement coverage of all packages by all unit tests"
 
-test: lint unit purego benchmark-builds e2e
+test: servers lint unit purego benchmark-builds e2e
 	@echo "== test: passed"
 
-test-all: lint unit purego benchmark-builds e2e-all fuzz-smoke
+test-all: export SINEW_REQUIRE_CONSUL = 1
+test-all: servers consul lint unit purego benchmark-builds e2e-all fuzz-smoke
 	@echo "== test-all: passed"
+
+servers:
+	@e2e/scripts/install-servers
+
+consul:
+	@e2e/scripts/build-consul
 
 lint: fmt vet staticcheck
 

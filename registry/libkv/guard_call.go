@@ -137,7 +137,7 @@ func (g *guard) openLocked() {
 	g.spawnLocked(func() {
 		r := protect(nil, func(store.Store) (store.Store, error) { return g.open() })
 		if r.err == nil && r.value == nil {
-			r.err = errors.New("Open returned no store")
+			r.err = errors.New("the function that opens the store returned none")
 		}
 		g.mu.Lock()
 		g.opening = nil

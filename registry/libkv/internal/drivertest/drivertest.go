@@ -1,0 +1,88 @@
+// Package drivertest holds a driver of registry/libkv against the contract of
+// registries, on a real server.
+package drivertest
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/docker/libkv/store"
+
+	"github.com/sinew-rpc/sinew/registry"
+	"github.com/sinew-rpc/sinew/registry/libkv"
+	"github.com/sinew-rpc/sinew/registry/registrytest"
+)
+
+// Run tests backend at addr, with readers and writers that share nothing but the
+// server, and polls each poll.
+func Run(t *testing.T, backend store.Backend, addr string, poll time.Duration) {
+	var paths atomic.Int64
+	path := make(map[registry.Registry]string)
+	open := func(t *testing.T, path string) registry.Registry {
+		t.Helper()
+		r, err := libkv.NewKVRegistry(backend, registrytest.AppKey, path, []string{addr}, poll, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	registrytest.Run(t, func(t *testing.T) registry.Registry {
+		p := fmt.Sprintf("/sinew/test%d", paths.Add(1))
+		r := open(t, p)
+		path[r] = p
+		return r
+	}, registrytest.Patience(10*time.Second), registrytest.Peer(func(t *testing.T, r registry.Registry) registry.Registry {
+		return open(t, path[r])
+	}))
+	t.Run("the entry of a provider that died vanishes", func(t *testing.T) { testDeath(t, open) })
+}
+
+// testDeath registers two providers with a TTL of 3 s and ends one without a
+// word.
+func testDeath(t *testing.T, open func(*testing.T, string) registry.Registry) {
+	const path, ttl = "/sinew/death", 3 * time.Second
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	consumer := open(t, path)
+	defer consumer.Close()
+	var providers []registry.Registry
+	for i := range 2 {
+		r := open(t, path)
+		defer r.Close()
+		p := registry.Provider{Network: "tcp", Addr: fmt.Sprintf("10.0.0.%d:80", i), Started: time.Now()}
+		if err := r.Register(ctx, registry.RegisterOption{TTL: ttl}, p); err != nil {
+			t.Fatal(err)
+		}
+		providers = append(providers, r)
+	}
+	w, err := consumer.Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	awaitLength(ctx, t, w, 2)
+	died := time.Now()
+	_ = providers[1].Close() // unregisters nothing
+	awaitLength(ctx, t, w, 1)
+	took := time.Since(died)
+	t.Logf("gone after %v, the TTL is %v", took.Round(time.Millisecond), ttl)
+	if took > 5*ttl/2 {
+		t.Errorf("a provider that died is listed for %v; its TTL is %v", took, ttl)
+	}
+}
+
+func awaitLength(ctx context.Context, t *testing.T, w registry.Watcher, n int) {
+	t.Helper()
+	for {
+		s, err := w.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(s.Providers) == n {
+			return
+		}
+	}
+}
