@@ -7,6 +7,7 @@ import (
 
 	"github.com/sinew-rpc/sinew/internal/endpoint"
 	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/registry"
 	"github.com/sinew-rpc/sinew/transport"
 )
 
@@ -100,4 +101,12 @@ func (c *core) bound(ctx context.Context, limit time.Duration) (_ context.Contex
 	}
 	bounded = endpoint.Bound(ctx, limit)
 	return bounded, bounded
+}
+
+// refresh asks the registry for an early list, since a provider could not be
+// reached. How often that really happens is bounded by the registry.
+func (c *core) refresh() {
+	if r, ok := c.option.Registry.(registry.Refresher); ok {
+		r.Refresh()
+	}
 }

@@ -102,6 +102,7 @@ func (n *connection) dial(d *dialling) {
 	}
 	if err != nil {
 		n.failedLocked(err)
+		n.core.refresh()
 		d.err = unavailable(err, fmt.Sprintf("%s cannot be reached: %v", n, err))
 	} else {
 		d.session = s

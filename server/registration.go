@@ -21,6 +21,7 @@ const registryGrace = time.Second
 type registration struct {
 	server   *SGServer
 	provider registry.Provider // the goroutine's own
+	listed   registry.Provider // as the registry has it, which may be under another address
 
 	changed  chan struct{}   // capacity 1: register again
 	ctx      context.Context // ends when it is to leave
@@ -36,17 +37,32 @@ type registration struct {
 }
 
 // Registered reports whether every address that is served stands in the
-// registry; if not, err says why the last attempt failed, nil before its end.
+// registry; if not, err says why the last attempt failed, nil before its end. A
+// registry that is a registry.Presence is asked whether the entry is there now.
 // Without a Registry, before Serve and after Shutdown it is false and nil.
 func (s *SGServer) Registered() (ok bool, err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	ok = len(s.registrations) > 0
-	for _, r := range s.registrations {
-		ok = ok && r.registered
+	registrations := slices.Clone(s.registrations)
+	s.mu.Unlock()
+	ok = len(registrations) > 0
+	for _, r := range registrations {
+		present, cause := r.present()
+		ok = ok && present
 		if err == nil {
-			err = r.err
+			err = cause
 		}
+	}
+	return ok, err
+}
+
+// present reports whether the address stands in the registry. What was
+// registered once may have been lost since.
+func (r *registration) present() (ok bool, err error) {
+	r.server.mu.Lock()
+	ok, err = r.registered, r.err
+	r.server.mu.Unlock()
+	if presence, knows := r.server.option.Registry.(registry.Presence); ok && knows {
+		return presence.Registered(r.listed)
 	}
 	return ok, err
 }
@@ -56,7 +72,10 @@ func (s *SGServer) startRegistration(p registry.Provider) *registration {
 	if s.option.Registry == nil {
 		return nil
 	}
-	r := &registration{server: s, provider: p, changed: make(chan struct{}, 1), done: make(chan struct{})}
+	r := &registration{server: s, provider: p, listed: p, changed: make(chan struct{}, 1), done: make(chan struct{})}
+	if prepared, err := s.option.RegisterOption.Prepare("", p); err == nil { // else Register says what is wrong
+		r.listed = prepared[0]
+	}
 	r.ctx, r.leave = context.WithCancel(context.Background())
 	r.final, r.giveUp = context.WithCancel(context.Background())
 	s.mu.Lock()

@@ -42,6 +42,7 @@ var house = []struct {
 	{"registry", nil},
 	{"registry/registrytest", []string{"registry"}},
 	{"registry/memory", []string{"registry"}},
+	{"registry/libkv/internal/drivertest", []string{"registry", "registry/libkv", "registry/registrytest"}},
 	{"registry/libkv/...", []string{"registry", "registry/libkv/..."}},
 	{"registry/dubbo/...", []string{"registry", "registry/dubbo/..."}},
 	{"selector/...", []string{"registry", "selector/..."}},

@@ -15,7 +15,7 @@ import (
 func TestMain(m *testing.M) { testutil.Main(m) }
 
 func TestContract(t *testing.T) {
-	drivertest.Run(t, boltdb.Backend, filepath.Join(t.TempDir(), "made", "providers.db"), 200*time.Millisecond)
+	drivertest.Run(t, boltdb.Backend, filepath.Join(t.TempDir(), "made", "providers.db"), 200*time.Millisecond, drivertest.Patience)
 }
 
 func TestSettingsThatCannotBe(t *testing.T) {

@@ -20,5 +20,6 @@ func TestMain(m *testing.M) {
 
 func TestContract(t *testing.T) {
 	server := registryserver.Consul(t)
-	drivertest.Run(t, consul.Backend, server.Addr(), time.Second)
+	// A watch that was stopped goes on asking for up to 16 s.
+	drivertest.Run(t, consul.Backend, server.Addr(), time.Second, 20*time.Second)
 }

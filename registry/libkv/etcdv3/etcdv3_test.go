@@ -14,5 +14,5 @@ func TestMain(m *testing.M) { testutil.Main(m) }
 
 func TestContract(t *testing.T) {
 	server := registryserver.Etcd(t)
-	drivertest.Run(t, etcdv3.Backend, server.Addr(), time.Second)
+	drivertest.Run(t, etcdv3.Backend, server.Addr(), time.Second, drivertest.Patience)
 }

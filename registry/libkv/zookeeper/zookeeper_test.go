@@ -14,5 +14,5 @@ func TestMain(m *testing.M) { testutil.Main(m) }
 
 func TestContract(t *testing.T) {
 	server := registryserver.ZooKeeper(t)
-	drivertest.Run(t, zookeeper.Backend, server.Addr(), time.Second)
+	drivertest.Run(t, zookeeper.Backend, server.Addr(), time.Second, drivertest.Patience)
 }

@@ -16,9 +16,12 @@ import (
 	"github.com/sinew-rpc/sinew/registry/registrytest"
 )
 
+// Patience is enough for most drivers to see a change, and to end their watches.
+const Patience = 10 * time.Second
+
 // Run tests backend at addr, with readers and writers that share nothing but the
 // server, and polls each poll.
-func Run(t *testing.T, backend store.Backend, addr string, poll time.Duration) {
+func Run(t *testing.T, backend store.Backend, addr string, poll, patience time.Duration) {
 	var paths atomic.Int64
 	path := make(map[registry.Registry]string)
 	open := func(t *testing.T, path string) registry.Registry {
@@ -34,7 +37,7 @@ func Run(t *testing.T, backend store.Backend, addr string, poll time.Duration) {
 		r := open(t, p)
 		path[r] = p
 		return r
-	}, registrytest.Patience(10*time.Second), registrytest.Peer(func(t *testing.T, r registry.Registry) registry.Registry {
+	}, registrytest.Patience(patience), registrytest.Peer(func(t *testing.T, r registry.Registry) registry.Registry {
 		return open(t, path[r])
 	}))
 	t.Run("the entry of a provider that died vanishes", func(t *testing.T) { testDeath(t, open) })
