@@ -13,7 +13,7 @@ UNIT = $(shell $(GO) list ./... | grep -v '/e2e')
 # installed it.
 export SINEW_REQUIRE_SERVERS ?= 1
 
-.PHONY: all servers consul lint fmt vet staticcheck test test-all unit e2e e2e-all purego benchmark-builds fuzz fuzz-smoke bench cover help
+.PHONY: all servers consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all purego benchmark-builds fuzz fuzz-smoke bench cover help
 
 all: test
 
@@ -26,11 +26,11 @@ help:
 	@echo "bench     the table against other frameworks, as Markdown"
 	@echo "cover     statement coverage of all packages by all unit tests"
 
-test: servers lint unit purego benchmark-builds e2e
+test: servers lint unit purego benchmark-builds e2e outages
 	@echo "== test: passed"
 
 test-all: export SINEW_REQUIRE_CONSUL = 1
-test-all: servers consul lint unit purego benchmark-builds e2e-all fuzz-smoke
+test-all: servers consul lint unit purego benchmark-builds e2e-all outages-all fuzz-smoke
 	@echo "== test-all: passed"
 
 servers:
@@ -74,6 +74,15 @@ ifneq ($(wildcard e2e/*),)
 	@echo "== end-to-end tests, all"
 	@$(GO) test $(TESTFLAGS) -timeout=60m -v ./e2e/...
 endif
+
+# Without the race detector: ZooKeeper's client has a race of its own.
+outages:
+	@echo "== outages of real registries"
+	@$(GO) test -count=1 -short -timeout=10m -run=TestRegistryOutages ./e2e
+
+outages-all:
+	@echo "== outages of real registries, the long ones too"
+	@$(GO) test -count=1 -timeout=30m -v -run=TestRegistryOutages ./e2e
 
 # The build that calls methods by reflection alone.
 purego:
