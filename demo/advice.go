@@ -27,13 +27,16 @@ func advise(err error, format string, args ...any) error {
 }
 
 // adviseCall adds to the error of a call what can be done about it.
-func adviseCall(err error, addrs []string) error {
+func adviseCall(err error, s settings) error {
 	switch {
 	case err == nil:
 		return nil
+	case len(s.addrs) == 0 && protocol.OutcomeOf(err) == protocol.NotSent && !protocol.IsRemote(err):
+		return advise(err, "Nobody who answers stands under %q in the registry %s. Start a server:\n  go run ./demo server -registry %[2]s",
+			s.app, s.registry)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return advise(err, "Nothing listens at %s. Start a server:\n  go run ./demo server -addr %s",
-			strings.Join(addrs, " or "), addrs[0])
+			strings.Join(s.addrs, " or "), s.addrs[0])
 	case protocol.CodeOf(err) == protocol.Unimplemented:
 		return advise(err, "A demo server has ArithService.Add, .Multiply and .Divide, and TextService.Count.")
 	case protocol.IsRemote(err):

@@ -56,7 +56,7 @@ func TestMoves(t *testing.T) {
 }
 
 func TestAdvice(t *testing.T) {
-	addrs := []string{"a:1", "b:2"}
+	s := settings{addrs: []string{"a:1", "b:2"}}
 	refused := protocol.NewError(protocol.Unavailable, "cannot be reached").WithCause(syscall.ECONNREFUSED).WithOutcome(protocol.NotSent)
 	for _, c := range []struct {
 		err  error
@@ -69,7 +69,7 @@ func TestAdvice(t *testing.T) {
 		{failed(protocol.InvalidArgument, protocol.Ran, "by zero"), "by zero"},
 		{context.Canceled, "canceled"},
 	} {
-		got := adviseCall(fmt.Errorf("A.B: %w", c.err), addrs)
+		got := adviseCall(fmt.Errorf("A.B: %w", c.err), s)
 		if !errors.Is(got, c.err) || !strings.Contains(got.Error(), c.want) {
 			t.Errorf("%v: %v, want it to say %q", c.err, got, c.want)
 		}

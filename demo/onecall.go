@@ -15,14 +15,14 @@ import (
 // callOnce makes one call with a JSON body and prints the reply as it came, so
 // that every number keeps its digits.
 func callOnce(ctx context.Context, s settings, out io.Writer) error {
-	c, err := newDirectClient(s)
+	c, end, err := newClient(s)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer end()
 	reply, err := callJSON(ctx, c, s.method, []byte(s.body))
 	if err != nil {
-		return adviseCall(fmt.Errorf("%s: %w", s.method, err), s.addrs)
+		return adviseCall(fmt.Errorf("%s: %w", s.method, err), s)
 	}
 	var indented bytes.Buffer
 	if err := json.Indent(&indented, reply, "", "  "); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -10,18 +11,44 @@ import (
 	"github.com/sinew-rpc/sinew/registry"
 )
 
-// newDirectClient returns a client of the addresses in s: their list is the
-// registry.
-func newDirectClient(s settings, wrappers ...client.Wrapper) (client.SGClient, error) {
-	r := registry.NewPeer2PeerRegistry()
-	for _, addr := range s.addrs {
-		r.WithProvider(registry.Provider{Network: "tcp", Addr: addr})
+// newClient returns a client of the addresses in s, or of whom the registry
+// lists, and what ends both.
+func newClient(s settings, wrappers ...client.Wrapper) (c client.SGClient, end func(), err error) {
+	r, err := whom(s)
+	if err != nil {
+		return nil, nil, err
 	}
 	op := client.DefaultSGOption
 	op.AppKey, op.Registry = s.app, r
 	op.RequestTimeout = s.timeout
 	op.Wrappers = wrappers
-	return client.NewSGClient(op)
+	if c, err = client.NewSGClient(op); err != nil {
+		return nil, nil, errors.Join(err, r.Close())
+	}
+	return c, func() {
+		_ = c.Close() // returns nil, as the registry's does
+		_ = r.Close()
+	}, nil
+}
+
+// whom returns the registry that says whom to call: the addresses given are one.
+func whom(s settings) (registry.Registry, error) {
+	if len(s.addrs) == 0 {
+		return openRegistry(s.registry, s.app)
+	}
+	r := registry.NewPeer2PeerRegistry()
+	for _, addr := range s.addrs {
+		r.WithProvider(registry.Provider{Network: "tcp", Addr: addr})
+	}
+	return r, nil
+}
+
+// callees is whom s calls, in words.
+func callees(s settings) string {
+	if len(s.addrs) == 0 {
+		return "whoever " + s.registry + " lists under " + s.app
+	}
+	return strings.Join(s.addrs, ", ")
 }
 
 // callForAWhile is the role of a client that others serve.
@@ -31,16 +58,16 @@ func callForAWhile(ctx context.Context, s settings, out io.Writer) error {
 		return err
 	}
 	observed := new(observer)
-	c, err := newDirectClient(s, observed)
+	c, end, err := newClient(s, observed)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
-	if err := reachOne(ctx, c, s.addrs); err != nil {
+	defer end()
+	if err := reachOne(ctx, c, s); err != nil {
 		return err
 	}
 	display := newScreen(out)
-	display.say("calling %s from %d goroutines; Ctrl-C ends it", strings.Join(s.addrs, ", "), s.callers)
+	display.say("calling %s from %d goroutines; Ctrl-C ends it", callees(s), s.callers)
 
 	calls := &load{caller: c, book: text, callers: s.callers}
 	reports := newReporter(observed, s.duration, func(key string) string { return stateOf(c, key) })
@@ -59,10 +86,10 @@ func callForAWhile(ctx context.Context, s settings, out io.Writer) error {
 }
 
 // reachOne makes a first call, so that a wrong address is told at once.
-func reachOne(ctx context.Context, c client.SGClient, addrs []string) error {
+func reachOne(ctx context.Context, c client.SGClient, s settings) error {
 	_, err := client.Invoke[result](ctx, c, "ArithService.Add", &operands{A: 1, B: 1})
 	if err != nil {
-		return adviseCall(fmt.Errorf("the first call failed: %w", err), addrs)
+		return adviseCall(fmt.Errorf("the first call failed: %w", err), s)
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func (c *counter) WrapHandleRequest(_ *server.SGServer, next server.HandleReques
 func newServer(app string, r registry.Registry, wrappers ...server.Wrapper) (*server.SGServer, error) {
 	s, err := server.NewSGServer(&server.Option{
 		Registry:       r,
-		RegisterOption: registry.RegisterOption{AppKey: app},
+		RegisterOption: registry.RegisterOption{AppKey: app, TTL: registryTTL},
 		ShutDownWait:   drainTime,
 		Wrappers:       wrappers,
 	})
@@ -60,7 +60,12 @@ func newServer(app string, r registry.Registry, wrappers ...server.Wrapper) (*se
 // serve is the role of a server, until ctx ends.
 func serve(ctx context.Context, s settings, out io.Writer) error {
 	count := new(counter)
-	srv, err := newServer(s.app, nil, count)
+	r, err := openRegistry(s.registry, s.app)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	srv, err := newServer(s.app, r, count)
 	if err != nil {
 		return err
 	}
@@ -70,9 +75,14 @@ func serve(ctx context.Context, s settings, out io.Writer) error {
 	if srv.Addr() == nil {
 		return adviseListen(errors.Join(<-served, srv.Close()), s.addrs[0])
 	}
+	where := ""
+	if s.registry != defaultRegistry {
+		where = " -registry " + s.registry
+	}
 	fmt.Fprintf(out, "%s serves at %s; Ctrl-C drains and ends it. Call it:\n"+
-		"  go run ./demo client -addr %[2]s\n"+
-		"  go run ./demo client -addr %[2]s ArithService.Add '{\"A\":1,\"B\":2}'\n", s.app, srv.Addr())
+		"  go run ./demo client%[3]s\n"+
+		"  go run ./demo client%[3]s ArithService.Add '{\"A\":1,\"B\":2}'\n"+
+		"  go run ./demo client -addr %[2]s    # past the registry\n", s.app, srv.Addr(), where)
 
 	count.follow(ctx, out)
 	fmt.Fprintln(out, "draining")

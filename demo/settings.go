@@ -25,6 +25,7 @@ const (
 type settings struct {
 	role     role
 	addrs    []string // of roleServer the one it listens on, of a client those it calls
+	registry string   // where servers register and clients look, unless addrs says whom to call
 	app      string
 	file     string        // whose words are counted; empty for the demo's own text
 	duration time.Duration // of the load; 0 until told to stop
@@ -77,13 +78,14 @@ func (s *settings) flags(out io.Writer) (*flag.FlagSet, *string) {
 	addr := new(string)
 	if s.role != roleShow {
 		flags.StringVar(&s.app, "app", defaultApp, "the `name` of the application")
+		flags.StringVar(&s.registry, "registry", defaultRegistry, "where servers and clients meet: a `place` such as bolt:///file, zk://host:port, etcd://host:port,\nconsul://host:port; bolt is a file of this user's")
 	}
 	switch s.role {
 	case roleServer:
 		flags.StringVar(addr, "addr", defaultAddr, "`host:port` to listen on; port 0 takes a free one")
 		return flags, addr
 	case roleClient:
-		flags.StringVar(addr, "addr", defaultAddr, "the servers, `host:port[,host:port]`")
+		flags.StringVar(addr, "addr", "", "the servers, `host:port[,host:port]`; without, the registry says who serves")
 		flags.DurationVar(&s.timeout, "timeout", time.Second, "how long one call may take")
 	}
 	howLong := "how long to call"
@@ -113,8 +115,13 @@ func parseMixed(flags *flag.FlagSet, args []string) (words []string, err error) 
 
 // take checks what the flags said and takes the words besides them.
 func (s *settings) take(words []string, addr string) (err error) {
-	if s.role != roleShow {
+	if s.role == roleServer || addr != "" {
 		if s.addrs, err = splitAddrs(addr); err != nil {
+			return err
+		}
+	}
+	if s.role != roleShow {
+		if _, _, err = parseRegistry(s.registry); err != nil {
 			return err
 		}
 	}

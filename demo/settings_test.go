@@ -18,14 +18,14 @@ func TestParse(t *testing.T) {
 	}{
 		{"nothing", "", settings{role: roleShow, app: "demo", duration: 8 * time.Second, callers: 32}},
 		{"the show's flags", "-duration 2s -callers 3 -file book.txt", settings{role: roleShow, app: "demo", duration: 2 * time.Second, callers: 3, file: "book.txt"}},
-		{"server", "server", settings{role: roleServer, app: "demo", addrs: []string{"127.0.0.1:8888"}}},
-		{"server's flags", "server -addr :0 -app shop", settings{role: roleServer, app: "shop", addrs: []string{":0"}}},
-		{"client of two", "client -addr a:1,b:2 -duration 0", settings{role: roleClient, app: "demo", addrs: []string{"a:1", "b:2"}, callers: 32, timeout: time.Second}},
+		{"server", "server", settings{role: roleServer, registry: "bolt", app: "demo", addrs: []string{"127.0.0.1:8888"}}},
+		{"server's flags", "server -addr :0 -app shop", settings{role: roleServer, registry: "bolt", app: "shop", addrs: []string{":0"}}},
+		{"client of two", "client -addr a:1,b:2 -duration 0", settings{role: roleClient, registry: "bolt", app: "demo", addrs: []string{"a:1", "b:2"}, callers: 32, timeout: time.Second}},
 		{"one call, flags behind", `client A.B {"A":1} -addr a:1 -timeout 3s`, settings{
-			role: roleCall, app: "demo", addrs: []string{"a:1"}, duration: 8 * time.Second, callers: 32, timeout: 3 * time.Second,
+			role: roleCall, registry: "bolt", app: "demo", addrs: []string{"a:1"}, duration: 8 * time.Second, callers: 32, timeout: 3 * time.Second,
 			method: "A.B", body: `{"A":1}`}},
 		{"one call without a body", "client a.b.C", settings{
-			role: roleCall, app: "demo", addrs: []string{"127.0.0.1:8888"}, duration: 8 * time.Second, callers: 32, timeout: time.Second,
+			role: roleCall, registry: "bolt", app: "demo", duration: 8 * time.Second, callers: 32, timeout: time.Second,
 			method: "a.b.C", body: "{}"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 func TestHelp(t *testing.T) {
 	for args, want := range map[string]string{
 		"-h":        "go run ./demo client -h",
-		"server -h": "go run ./demo server -addr 127.0.0.1:8889",
+		"server -h": "go run ./demo server -addr 127.0.0.1:0",
 		"client -h": `ArithService.Add '{"A":1,"B":2}'`,
 	} {
 		var out bytes.Buffer

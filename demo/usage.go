@@ -15,16 +15,19 @@ Flags:`,
 
 	roleServer: `Serves ArithService (Add, Multiply, Divide: {"A":1,"B":2}) and TextService
 (Count: {"Text":"..."}) until Ctrl-C, which drains: calls that run are answered.
+It registers where clients look for it.
 
   go run ./demo server
-  go run ./demo server -addr 127.0.0.1:8889
+  go run ./demo server -addr 127.0.0.1:0                  another one
+  go run ./demo server -registry zk://127.0.0.1:2181
 
 Flags:`,
 
 	roleClient: `Calls servers for a while and shows what comes back; or makes one call and
-prints the reply, both as JSON.
+prints the reply, both as JSON. The registry says whom to call, or -addr does.
 
   go run ./demo client
+  go run ./demo client -registry zk://127.0.0.1:2181
   go run ./demo client -addr 127.0.0.1:8888,127.0.0.1:8889 -duration 0
   go run ./demo client ArithService.Add '{"A":1,"B":2}'
   go run ./demo client TextService.Count '{"Text":"to be or not to be"}'
