@@ -3,7 +3,6 @@ package libkv
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -19,73 +18,58 @@ const (
 	// limitPerChild is added to the limit of a list for each child that is
 	// expected: ZooKeeper's takes a round trip for each.
 	limitPerChild = 20 * time.Millisecond
-	// maxHung is how many calls may hang at one store. Further ones fail at
-	// once.
+	// maxCalls is how many calls may be under way at one store. Further ones
+	// wait for their turn, no longer than the limit.
+	maxCalls = 32
+	// maxHung is after how many calls that hang at one store, because they are
+	// late, further ones fail at once.
 	maxHung = 8
-	// lateForReplacement is after how many late calls in a row another store is
-	// opened.
-	lateForReplacement = 3
-	// replacementPause is the least time between two replacements.
-	replacementPause = 10 * time.Second
+	// drainWait is how long close waits for watches to notice that they were
+	// stopped. Consul's take up to 15 s, and hold nothing.
+	drainWait = 200 * time.Millisecond
 )
-
-// errReplaced ends a watch whose store was given up.
-var errReplaced = errors.New("the store did not answer and was replaced")
 
 // guard is the store as the rest of the package sees it: every call ends in
 // time, whatever the store does, and the differences between stores are gone.
 //
 // Each call runs on a goroutine of its own, which is left behind when it is
-// late. A store with late calls in a row is replaced where there is a way to
-// open another; the old one is closed by its last returning call, because
-// closing some clients earlier strands the calls for ever.
+// late or its context ends. A store with late calls in a row is replaced where
+// there is a way to open another; the old one is closed by its last returning
+// call, because closing some clients earlier strands the calls for ever.
 //
-// Methods may run concurrently. Errors are *StoreError, ctx's, or one of the
-// store's answers: see isAnswer.
+// A call takes no longer than the limit from its start, and no longer than the
+// limit before, should it have to wait for a store.
+//
+// Methods may run concurrently. Errors are *StoreError, ctx's,
+// registry.ErrClosed after close, or one of the store's answers: see isAnswer.
 type guard struct {
 	open  func() (store.Store, error) // nil: the store cannot be replaced
 	limit time.Duration
-	ended chan struct{} // closed by close
 
 	mu sync.Mutex
 	// Guarded by mu.
-	current   *guarded      // nil: to be opened
-	opening   *opening      // in flight, or nil
-	notBefore time.Time     // of the next replacement
-	running   int           // goroutines
-	idle      chan struct{} // closed when running is 0; nil while nobody waits
-	isEnded   bool
-	downSince time.Time // zero while the store answers
-	expected  int       // children of the last list
-	stats     StoreStats
-}
-
-// guarded is a store and what it has not returned from. guard.mu guards it.
-type guarded struct {
-	kv         store.Store
-	own        bool // opened here, so closed here
-	calls      int  // that have not returned
-	hung       int  // of those, late
-	lateInARow int
-	retired    chan struct{} // closed when it is used no more
-	isRetired  bool
-}
-
-// opening is a call of open that may take its time.
-type opening struct {
-	done chan struct{}
-	err  error // set before done is closed
+	current  *guarded // nil: to be opened
+	opener   opener
+	replacer replacer
+	outage   outage
+	stats    StoreStats
+	expected int           // children of the last list
+	running  int           // goroutines, and watches
+	draining int           // of those, watches that were stopped
+	idle     chan struct{} // closed when running is 0; nil while nobody waits
+	closed   bool
+	notes    []func() // log lines: see unlock
 }
 
 // newGuard returns a guard of kv, which stays the caller's, or of what open
-// returns where kv is nil.
+// returns where kv is nil. A limit of 0 or less is the default.
 func newGuard(kv store.Store, open func() (store.Store, error), limit time.Duration) *guard {
 	if limit <= 0 {
 		limit = defaultCallLimit
 	}
-	g := &guard{open: open, limit: limit, ended: make(chan struct{})}
+	g := &guard{open: open, limit: limit}
 	if kv != nil {
-		g.current = &guarded{kv: kv, retired: make(chan struct{})}
+		g.current = newGuarded(kv, false)
 	}
 	return g
 }
@@ -93,8 +77,8 @@ func newGuard(kv store.Store, open func() (store.Store, error), limit time.Durat
 // get returns the value of key, and what atomicDelete compares. It returns
 // store.ErrKeyNotFound where there is none.
 func (g *guard) get(ctx context.Context, key string) (*store.KVPair, error) {
-	return guardedCall(ctx, g, call[*store.KVPair]{op: "get", key: key, do: func(kv store.Store) (*store.KVPair, error) {
-		pair, err := kv.Get(key)
+	return guardedCall(ctx, g, call[*store.KVPair]{op: "get", key: key, do: func(st *guarded) (*store.KVPair, error) {
+		pair, err := st.kv.Get(key)
 		if err == nil && pair == nil {
 			err = store.ErrKeyNotFound
 		}
@@ -102,10 +86,11 @@ func (g *guard) get(ctx context.Context, key string) (*store.KVPair, error) {
 	}})
 }
 
-// put writes key, and the directories that it needs.
+// put writes key, and the directories that it needs. libkv's ZooKeeper makes
+// those that are missing and leaves the values of the others alone.
 func (g *guard) put(ctx context.Context, key string, value []byte) error {
-	_, err := guardedCall(ctx, g, call[struct{}]{op: "put", key: key, do: func(kv store.Store) (none struct{}, err error) {
-		return none, kv.Put(key, value, nil)
+	_, err := guardedCall(ctx, g, call[struct{}]{op: "put", key: key, do: func(st *guarded) (none struct{}, err error) {
+		return none, st.kv.Put(key, value, nil)
 	}})
 	return err
 }
@@ -114,8 +99,8 @@ func (g *guard) put(ctx context.Context, key string, value []byte) error {
 // empty, as they do what put makes on ZooKeeper. It returns store.ErrKeyExists
 // where there is one.
 func (g *guard) create(ctx context.Context, key string, value []byte) error {
-	_, err := guardedCall(ctx, g, call[struct{}]{op: "create", key: key, do: func(kv store.Store) (none struct{}, err error) {
-		_, _, err = kv.AtomicPut(key, value, nil, nil)
+	_, err := guardedCall(ctx, g, call[struct{}]{op: "create", key: key, do: func(st *guarded) (none struct{}, err error) {
+		_, _, err = st.kv.AtomicPut(key, value, nil, nil)
 		return none, err
 	}})
 	return err
@@ -126,14 +111,14 @@ func (g *guard) list(ctx context.Context, dir string) (map[string]*store.KVPair,
 	g.mu.Lock()
 	limit := g.limit + time.Duration(g.expected)*limitPerChild
 	g.mu.Unlock()
-	pairs, err := guardedCall(ctx, g, call[[]*store.KVPair]{op: "list", key: dir, limit: limit, do: func(kv store.Store) ([]*store.KVPair, error) {
+	children, err := guardedCall(ctx, g, call[map[string]*store.KVPair]{op: "list", key: dir, limit: limit, do: func(st *guarded) (map[string]*store.KVPair, error) {
 		// With the slash, no store lists siblings that dir is a prefix of.
-		return kv.List(dir + "/")
+		pairs, err := st.kv.List(dir + "/")
+		return childrenOf(dir, pairs), err
 	}})
 	if err != nil && !errors.Is(err, store.ErrKeyNotFound) {
 		return nil, err
 	}
-	children := childrenOf(dir, pairs)
 	g.mu.Lock()
 	g.expected = len(children)
 	g.mu.Unlock()
@@ -141,16 +126,19 @@ func (g *guard) list(ctx context.Context, dir string) (map[string]*store.KVPair,
 }
 
 // childrenOf makes one form of what stores list: the child's name alone, its
-// key, its key with a leading slash, dir itself too, or all levels.
+// key, its key with a leading slash, dir itself too, siblings, or all levels.
 func childrenOf(dir string, pairs []*store.KVPair) map[string]*store.KVPair {
 	children := make(map[string]*store.KVPair, len(pairs))
 	for _, p := range pairs {
+		if p == nil {
+			continue
+		}
 		name := strings.Trim(p.Key, "/")
 		if name == dir {
 			continue
 		}
 		if below, ok := strings.CutPrefix(name, dir+"/"); ok {
-			name = below
+			name = strings.TrimLeft(below, "/")
 		}
 		if name != "" && !strings.Contains(name, "/") {
 			children[name] = p
@@ -159,11 +147,15 @@ func childrenOf(dir string, pairs []*store.KVPair) map[string]*store.KVPair {
 	return children
 }
 
-// atomicDelete removes key if its value is still that of prev. It returns
-// store.ErrKeyModified if not, and store.ErrKeyNotFound where there is none.
-// The value is compared first, since BoltDB's index says nothing across
-// processes: there a write between the two steps is lost.
+// atomicDelete removes key if its value is still that of prev, from get or
+// list. It returns store.ErrKeyModified if not, and store.ErrKeyNotFound where
+// there is none. The value is compared first, because BoltDB's index says
+// nothing across processes (there a write between the two steps is lost) and
+// that of ZooKeeper's lists is another node's.
 func (g *guard) atomicDelete(ctx context.Context, key string, prev *store.KVPair) error {
+	if prev == nil {
+		return store.ErrPreviousNotSpecified
+	}
 	now, err := g.get(ctx, key)
 	if err != nil {
 		return err
@@ -171,130 +163,89 @@ func (g *guard) atomicDelete(ctx context.Context, key string, prev *store.KVPair
 	if string(now.Value) != string(prev.Value) {
 		return store.ErrKeyModified
 	}
-	_, err = guardedCall(ctx, g, call[struct{}]{op: "delete", key: key, do: func(kv store.Store) (none struct{}, err error) {
-		_, err = kv.AtomicDelete(key, now)
+	_, err = guardedCall(ctx, g, call[struct{}]{op: "delete", key: key, do: func(st *guarded) (none struct{}, err error) {
+		_, err = st.kv.AtomicDelete(key, now)
 		return none, err
 	}})
 	return err
 }
 
-// watch calls hint whenever key may have changed, until ctx ends or the store
-// ends the watch; it returns the reason. hint is called without locks, never
-// concurrently, and must not block. store.ErrCallNotSupported says that the
-// store has no watches, store.ErrKeyNotFound that it has none on a missing key.
-func (g *guard) watch(ctx context.Context, key string, hint func()) error {
-	stop := make(chan struct{})
-	var at *guarded
-	events, err := guardedCall(ctx, g, call[<-chan *store.KVPair]{
-		op: "watch", key: key, at: &at,
-		do:   func(kv store.Store) (<-chan *store.KVPair, error) { return kv.Watch(key, stop) },
-		late: func(events <-chan *store.KVPair) { close(stop); drain(events) },
-	})
-	if err != nil {
-		return err
-	}
-	defer g.spawn(func() { drain(events) }) // unread, it would hold a goroutine of the store's for ever
-	defer close(stop)
-	for {
-		select {
-		case _, open := <-events:
-			if !open {
-				return &StoreError{Op: "watch", Key: key, Err: errors.New("the store closed the watch")}
-			}
-			hint()
-		case <-at.retired:
-			return &StoreError{Op: "watch", Key: key, Err: errReplaced}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func drain(events <-chan *store.KVPair) {
-	for events != nil {
-		if _, open := <-events; !open {
-			return
-		}
-	}
-}
-
-// faulty counts the calls that failed or were late since the guard was made.
-func (g *guard) faulty() uint64 {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.stats.Faults
-}
-
-// snapshot returns the figures.
-func (g *guard) snapshot() StoreStats {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	s := g.stats
-	if g.current != nil {
-		s.Hung = g.current.hung
-	}
-	return s
-}
-
-// close ends the guard: calls fail from now on, watches end. It waits for what
-// is in flight no longer than the limit; what hangs then is left behind, since
-// nothing can be done about it.
+// close ends the guard: calls fail from now on with registry.ErrClosed, watches
+// end, and stores that the guard opened are closed, each once its calls have
+// returned. It waits for all that no longer than the limit; what hangs then is
+// left behind, since nothing can be done about it, and still closes its store
+// should it ever return. It may be called more than once.
 func (g *guard) close() {
 	g.mu.Lock()
-	if !g.isEnded {
-		g.isEnded = true
-		close(g.ended)
-		g.retireLocked()
+	g.closed = true
+	g.retireLocked()
+	idle := g.idleLocked()
+	g.unlock()
+	if wait := min(drainWait, g.limit); g.calm(idle, wait) || g.calm(idle, g.limit-wait) {
+		return
 	}
-	idle := make(chan struct{})
-	if g.running == 0 {
-		close(idle)
-	} else if g.idle == nil {
-		g.idle = idle
-	} else {
-		idle = g.idle
-	}
-	g.mu.Unlock()
-	t := time.NewTimer(g.limit)
+	log.Warningf("libkv: the store hangs: what it was asked last is left behind")
+}
+
+// calm waits until nothing runs any more, and reports whether that is so, or
+// there is nothing left but watches that are slow to notice that they were
+// stopped.
+func (g *guard) calm(idle <-chan struct{}, wait time.Duration) bool {
+	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
 	case <-idle:
 	case <-t.C:
-		log.Warningf("libkv: the store hangs; what it was asked last is left behind")
 	}
-}
-
-// spawn runs f on a goroutine that close waits for.
-func (g *guard) spawn(f func()) {
 	g.mu.Lock()
-	g.spawnLocked(f)
-	g.mu.Unlock()
+	defer g.mu.Unlock()
+	return g.running == g.draining
 }
 
+// idleLocked returns what is closed when no goroutine runs.
+func (g *guard) idleLocked() <-chan struct{} {
+	if g.idle == nil {
+		g.idle = make(chan struct{})
+		if g.running == 0 {
+			close(g.idle)
+		}
+	}
+	return g.idle
+}
+
+// spawnLocked runs f on a goroutine that close waits for.
 func (g *guard) spawnLocked(f func()) {
-	g.running++
+	g.beginLocked()
 	go func() {
 		defer func() {
 			g.mu.Lock()
 			defer g.mu.Unlock()
-			if g.running--; g.running == 0 && g.idle != nil {
-				close(g.idle)
-				g.idle = nil
-			}
+			g.endLocked()
 		}()
 		f()
 	}()
 }
 
-// isAnswer tells what a store says of its data from a call that failed.
-func isAnswer(err error) bool {
-	for _, answer := range []error{store.ErrKeyNotFound, store.ErrKeyModified, store.ErrKeyExists, store.ErrCallNotSupported} {
-		if errors.Is(err, answer) {
-			return true
-		}
+// beginLocked and endLocked enclose what close waits for.
+func (g *guard) beginLocked() {
+	if g.running++; g.running == 1 {
+		g.idle = nil
 	}
-	return false
 }
 
-// panicked makes an error of a panic in the store.
-func panicked(p any) error { return fmt.Errorf("the store panicked: %v", p) }
+func (g *guard) endLocked() {
+	if g.running--; g.running == 0 && g.idle != nil {
+		close(g.idle)
+	}
+}
+
+// unlock unlocks mu, and then writes what was to be logged meanwhile: a log
+// handler is foreign code, which may be slow or ask for our statistics.
+func (g *guard) unlock() {
+	notes := g.notes
+	g.notes = nil
+	g.mu.Unlock()
+	for _, note := range notes {
+		note()
+	}
+}

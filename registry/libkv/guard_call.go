@@ -3,13 +3,11 @@ package libkv
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
-	"sync/atomic"
+	"fmt"
 	"time"
 
 	"github.com/docker/libkv/store"
 
-	"github.com/sinew-rpc/sinew/internal/log"
 	"github.com/sinew-rpc/sinew/registry"
 )
 
@@ -17,9 +15,8 @@ import (
 type call[T any] struct {
 	op, key string
 	limit   time.Duration // zero: the guard's
-	do      func(store.Store) (T, error)
-	late    func(T)   // given what came after the call was given up; may be nil
-	at      **guarded // where to say which store it was; may be nil
+	do      func(*guarded) (T, error)
+	late    func(T) // given what came after its caller had left; may be nil
 }
 
 type result[T any] struct {
@@ -27,217 +24,195 @@ type result[T any] struct {
 	err   error
 }
 
+// attempt is a call from its beginning until it has returned, which may be long
+// after its caller left.
+type attempt struct {
+	op, key string
+	store   *guarded
+	began   time.Time
+	limit   time.Duration
+	hung    chan struct{} // closed when the limit is over
+
+	// guard.mu guards these.
+	late error // set when the limit is over
+	left bool  // nobody waits for the result
+	back bool  // it has returned
+}
+
 // guardedCall makes one call. Its results cross over a channel, so that a late
 // one writes nothing that its caller still reads.
 func guardedCall[T any](ctx context.Context, g *guard, c call[T]) (none T, err error) {
-	began := time.Now()
-	st, err := g.enter(ctx)
-	if err != nil {
-		return none, g.settle(ctx, nil, c.op, c.key, began, err)
-	}
-	if c.at != nil {
-		*c.at = st
+	a := &attempt{op: c.op, key: c.key, limit: c.limit, hung: make(chan struct{})}
+	if err := g.enter(ctx, a); err != nil {
+		return none, err
 	}
 	results := make(chan result[T], 1)
-	var over atomic.Bool // set by who is first: the result, or the end of patience
-	g.spawn(func() {
-		r := protect(st.kv, c.do)
-		g.leave(st)
-		switch {
-		case over.CompareAndSwap(false, true):
-			results <- r
-		case c.late != nil && r.err == nil:
-			c.late(r.value)
+	overdue := time.AfterFunc(a.limit, func() { g.overdue(a) })
+	g.mu.Lock()
+	g.spawnLocked(func() {
+		defer g.release(a.store)
+		value, err := protect(a.store, c.do)
+		overdue.Stop()
+		err, wanted := g.returned(a, err)
+		if wanted {
+			results <- result[T]{value, err}
+		} else if c.late != nil && err == nil {
+			c.late(value)
 		}
 	})
-	limit := c.limit
-	if limit <= 0 {
-		limit = g.limit
-	}
-	t := time.NewTimer(limit)
-	defer t.Stop()
+	g.mu.Unlock()
 	select {
 	case r := <-results:
-		return r.value, g.settle(ctx, st, c.op, c.key, began, r.err)
-	case <-t.C:
-		err = ErrHung
+		return r.value, r.err
+	case <-a.hung:
 	case <-ctx.Done():
-		err = ctx.Err()
 	}
-	if over.CompareAndSwap(false, true) {
-		return none, g.settle(ctx, st, c.op, c.key, began, err)
+	if late, left := g.leave(a); left {
+		if late != nil {
+			return none, late
+		}
+		return none, ctx.Err()
 	}
 	r := <-results // it came after all
-	return r.value, g.settle(ctx, st, c.op, c.key, began, r.err)
+	return r.value, r.err
 }
 
-func protect[T any](kv store.Store, do func(store.Store) (T, error)) (r result[T]) {
+// protect makes an error of a panic in the store.
+func protect[T any](st *guarded, do func(*guarded) (T, error)) (value T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.err = panicked(p)
+			err = fmt.Errorf("the store panicked: %v", p)
 		}
 	}()
-	r.value, r.err = do(kv)
-	return r
+	return do(st)
 }
 
-// enter returns the store to use, and counts a call at it. It opens one where
-// there is none, and waits for that no longer than the limit.
-func (g *guard) enter(ctx context.Context) (*guarded, error) {
-	for {
+// enter begins a: it finds the store to use, opens one where there is none, and
+// waits for that no longer than the limit.
+func (g *guard) enter(ctx context.Context, a *attempt) error {
+	a.began = time.Now()
+	if a.limit <= 0 {
+		a.limit = g.limit
+	}
+	for first := true; ctx.Err() == nil; first = false {
 		g.mu.Lock()
-		st, o, err := g.pickLocked()
-		g.mu.Unlock()
-		if st != nil || err != nil {
-			return st, err
+		if first {
+			g.stats.Calls++
 		}
-		if err := o.wait(ctx, g.limit); err != nil {
-			return nil, err
-		}
-	}
-}
-
-func (g *guard) pickLocked() (*guarded, *opening, error) {
-	switch {
-	case g.isEnded:
-		return nil, nil, registry.ErrClosed
-	case g.current == nil:
-		if g.opening == nil {
-			g.openLocked()
-		}
-		return nil, g.opening, nil
-	}
-	st := g.current
-	if st.hung >= maxHung {
-		g.replaceLocked()
-		return nil, nil, ErrHung
-	}
-	st.calls++
-	return st, nil, nil
-}
-
-func (o *opening) wait(ctx context.Context, limit time.Duration) error {
-	t := time.NewTimer(limit)
-	defer t.Stop()
-	select {
-	case <-o.done:
-		return o.err
-	case <-t.C:
-		return ErrHung
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// openLocked starts to open a store. It takes what time it takes; meanwhile no
-// other is opened.
-func (g *guard) openLocked() {
-	o := &opening{done: make(chan struct{})}
-	g.opening = o
-	g.spawnLocked(func() {
-		r := protect(nil, func(store.Store) (store.Store, error) { return g.open() })
-		if r.err == nil && r.value == nil {
-			r.err = errors.New("the function that opens the store returned none")
-		}
-		g.mu.Lock()
-		g.opening = nil
-		g.stats.Opened++
-		if o.err = r.err; r.err == nil {
-			g.current = &guarded{kv: r.value, own: true, retired: make(chan struct{})}
-			if g.isEnded {
-				g.retireLocked()
+		o, err := g.pickLocked(a)
+		g.unlock()
+		switch {
+		case err != nil:
+			return err
+		case o != nil:
+			err = o.wait(ctx, g.limit)
+		default:
+			if err = a.store.acquire(ctx, g.limit); err == nil {
+				return nil
 			}
+			g.release(a.store)
 		}
-		g.mu.Unlock()
-		close(o.done)
-	})
-}
-
-// leave is for a call that has returned, late or not.
-func (g *guard) leave(st *guarded) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	st.calls--
-	if st.hung > st.calls {
-		st.hung = st.calls
+		if err != nil && !errors.Is(err, errReplaced) && ctx.Err() == nil {
+			return g.refused(a, err)
+		}
 	}
-	g.closeLocked(st)
+	return ctx.Err()
 }
 
-// retireLocked uses the current store no more.
-func (g *guard) retireLocked() {
+// pickLocked gives a a store to use, or returns the opening to wait for, or why
+// there is none.
+func (g *guard) pickLocked(a *attempt) (*opening, error) {
 	st := g.current
-	if st == nil {
-		return
+	if st != nil && st.hung >= maxHung && g.replaceLocked() {
+		st = nil
 	}
-	g.current = nil
-	st.isRetired = true
-	close(st.retired)
-	g.closeLocked(st)
-}
-
-// closeLocked closes a store that is used no more and has returned from all
-// calls.
-func (g *guard) closeLocked(st *guarded) {
-	if !st.isRetired || st.calls > 0 || !st.own {
-		return
-	}
-	st.own = false // once
-	g.spawnLocked(func() {
-		r := protect(st.kv, func(kv store.Store) (none struct{}, err error) { kv.Close(); return none, nil })
-		if r.err != nil {
-			log.Warningf("libkv: closing the store: %v", r.err)
+	switch {
+	case g.closed:
+		return nil, registry.ErrClosed
+	case st == nil:
+		o, err := g.openingLocked()
+		if err != nil {
+			err = g.faultLocked(a, err)
 		}
-	})
+		return o, err
+	case st.hung >= maxHung:
+		return nil, g.faultLocked(a, ErrHung)
+	}
+	st.uses++
+	a.store = st
+	return nil, nil
 }
 
-// replaceLocked gives the current store up, where another can be opened and the
-// last replacement was long enough ago.
-func (g *guard) replaceLocked() {
-	now := time.Now()
-	if g.open == nil || g.current == nil || now.Before(g.notBefore) {
+// refused books a call that waited for its turn in vain.
+func (g *guard) refused(a *attempt, err error) error {
+	g.mu.Lock()
+	defer g.unlock()
+	if g.closed {
+		return registry.ErrClosed
+	}
+	return g.faultLocked(a, err)
+}
+
+// overdue is for a call that has not returned within its limit.
+func (g *guard) overdue(a *attempt) {
+	g.mu.Lock()
+	defer g.unlock()
+	if a.back {
 		return
 	}
-	g.notBefore = now.Add(replacementPause + rand.N(2*replacementPause))
-	g.stats.Replaced++
-	log.Warningf("libkv: the store does not answer: another connection is opened")
-	g.retireLocked()
+	st := a.store
+	st.hung++
+	st.lateInARow++
+	g.stats.Hung++
+	a.late = g.faultLocked(a, ErrHung)
+	if st == g.current && st.lateInARow >= lateForReplacement {
+		g.replaceLocked()
+	}
+	close(a.hung)
 }
 
-// settle books the end of a call and returns its error as callers want it.
-func (g *guard) settle(ctx context.Context, st *guarded, op, key string, began time.Time, err error) error {
-	now := time.Now()
+// leave says that nobody waits for a any more, because it is late, or its
+// caller's context has ended. It is too late for that when a has returned.
+func (g *guard) leave(a *attempt) (late error, left bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.stats.Calls++
+	a.left = !a.back
+	return a.late, a.left
+}
+
+// returned books what a call in time brought, and says whether somebody still
+// waits for it.
+func (g *guard) returned(a *attempt, err error) (_ error, wanted bool) {
+	g.mu.Lock()
+	defer g.unlock()
+	a.back = true
+	<-a.store.slots
 	switch {
+	case a.late != nil:
+		a.store.hung--
+		g.stats.Hung--
+		if err != nil && !isAnswer(err) {
+			err = a.late // it was booked then
+		}
 	case err == nil || isAnswer(err):
-		if st != nil {
-			st.lateInARow = 0
-		}
-		if !g.downSince.IsZero() {
-			log.Infof("libkv: the store answers again after %v", now.Sub(g.downSince).Round(time.Millisecond))
-			g.downSince = time.Time{}
-		}
-		return err
-	case errors.Is(err, registry.ErrClosed), ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		return err
+		a.store.lateInARow = 0
+		g.answeredLocked()
+	default:
+		err = g.faultLocked(a, err)
+		g.replaceUselessLocked(a.store)
 	}
-	g.stats.Faults++
-	failed := &StoreError{Op: op, Key: key, After: now.Sub(began), Err: err}
-	g.stats.LastError, g.stats.LastErrorAt = failed, now
-	if g.downSince.IsZero() {
-		g.downSince = now
-		log.Warningf("%v; trying again until it answers", failed)
-	}
-	if errors.Is(err, ErrHung) && st != nil {
-		st.hung++
-		if st.hung > st.calls { // it has returned meanwhile
-			st.hung = st.calls
-		}
-		if st.lateInARow++; st.lateInARow >= lateForReplacement && st == g.current {
-			g.replaceLocked()
+	return err, !a.left
+}
+
+// isAnswer tells what a store says of its data from a call that failed.
+func isAnswer(err error) bool {
+	for _, answer := range []error{
+		store.ErrKeyNotFound, store.ErrKeyModified, store.ErrKeyExists,
+		store.ErrCallNotSupported, store.ErrPreviousNotSpecified,
+	} {
+		if errors.Is(err, answer) {
+			return true
 		}
 	}
-	return failed
+	return false
 }
