@@ -85,6 +85,9 @@ func (e *entry) encode() ([]byte, error) {
 
 // decodeEntry reads the value of the child called name.
 func decodeEntry(name string, value []byte) (*entry, error) {
+	if len(value) > maxEntry {
+		return nil, fmt.Errorf("value of %.128q has %d bytes, over %d", name, len(value), maxEntry)
+	}
 	network, addr, err := providerOf(name)
 	if err != nil {
 		return nil, err
@@ -129,6 +132,9 @@ func (e *entry) decodeTyped(q url.Values) (err error) {
 	if text := q.Get(keyStarted); text != "" {
 		if p.Started, err = time.Parse(time.RFC3339Nano, text); err != nil {
 			return fmt.Errorf("%s: %w", keyStarted, err)
+		}
+		if p.Started = p.Started.UTC(); p.Started.Year() < 1 || p.Started.Year() > 9999 {
+			return fmt.Errorf("%s: %s is no time that can be written again", keyStarted, text)
 		}
 	}
 	if text := q.Get(keyWeight); text != "" {

@@ -21,7 +21,7 @@ type StoreStats struct {
 	// Hung is how many calls have not returned in time, and still have not.
 	Hung int
 	// Opened counts the attempts to open a store, Replaced the stores that were
-	// given up because they hung.
+	// given up because they hung, or failed for a minute and longer.
 	Opened, Replaced uint64
 	// LastError is the newest fault, and LastErrorAt when it was.
 	LastError   error
