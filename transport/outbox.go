@@ -187,13 +187,16 @@ func (o *outbox) takeLarge(b *batch, atOnce int) {
 
 // stall is for a batch that the socket did not take whole. Large frames of which
 // it took nothing go back to where they waited: they can be taken back there,
-// and small ones overtake them.
+// and small ones overtake them. Something stays, for the writer to wait with.
 func (o *outbox) stall(b *batch) {
 	b.stalled = true
 	begun, at := 0, b.small.size()
 	for begun < len(b.large) && at < b.written {
 		at += b.large[begun].size()
 		begun++
+	}
+	if begun == 0 && b.small == nil {
+		begun = 1
 	}
 	waiting := b.large[begun:]
 	if len(waiting) == 0 {

@@ -811,3 +811,35 @@ func TestFullSocketHoldsOneLargeFrame(t *testing.T) {
 		t.Errorf("%d calls may have run; %d bytes were sent, less than %d frames", mayHaveRun, got, whole+1)
 	}
 }
+
+// A socket that is full at the moment of every try is waited for, not tried for
+// ever.
+func TestFullSocketIsWaitedFor(t *testing.T) {
+	ours, theirs := tcpEnds(t)
+	defer theirs.Close()
+	s := start(t, ours, newConfig(nil))
+	defer s.Close()
+	if s.sock.try == nil {
+		t.Skip("no write here that does not wait")
+	}
+	var tries atomic.Int64
+	s.sock.try = func([][]byte) (int, error) {
+		tries.Add(1)
+		return 0, nil
+	}
+	go func() { _, _ = io.Copy(io.Discard, theirs) }() // ends with the connection
+	const callers = 12
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			h := &protocol.Header{MessageType: protocol.TypeOneway, ServiceName: "S", MethodName: "M"}
+			if err := s.Notify(t.Context(), in(5*time.Second), h, text(strings.Repeat("x", 128<<10))); err != nil {
+				t.Errorf("a oneway to a peer that reads: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := tries.Load(); n > 4*callers {
+		t.Errorf("%d writes were tried for %d frames", n, callers)
+	}
+}

@@ -147,7 +147,7 @@ func (s *Session) wrote(n int, err error) (told []*call, ok bool) {
 		return nil, false
 	}
 	if b.written < b.size {
-		if s.out.stall(b); b.written < b.size {
+		if s.out.stall(b); b.written < b.size { // else only what went back was missing
 			return nil, true
 		}
 	}
@@ -166,7 +166,8 @@ func (s *Session) largeAtOnce() int {
 }
 
 // writeBatch writes what the socket takes of a batch without waiting, all of
-// one that was left over from such a write.
+// one that was left over from such a write. The holder of the right to write
+// alone sets stalled, so it is read without the lock.
 func (s *Session) writeBatch(bufs [][]byte) (int, error) {
 	if s.sock.try != nil && !s.out.current.stalled {
 		return s.sock.try(bufs)
