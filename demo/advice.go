@@ -31,7 +31,7 @@ func adviseCall(err error, s settings) error {
 	switch {
 	case err == nil:
 		return nil
-	case len(s.addrs) == 0 && protocol.OutcomeOf(err) == protocol.NotSent && !protocol.IsRemote(err):
+	case len(s.addrs) == 0 && nobodyAnswers(err):
 		return advise(err, "Nobody who answers stands under %q in the registry %s. Start a server:\n  go run ./demo server -registry %[2]s",
 			s.app, s.registry)
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -47,6 +47,14 @@ func adviseCall(err error, s settings) error {
 		return advise(err, "The request was not sent: calling again does no harm.")
 	}
 	return err
+}
+
+// nobodyAnswers reports whether err says that no provider was found, or none
+// could be reached.
+func nobodyAnswers(err error) bool {
+	code := protocol.CodeOf(err)
+	return protocol.OutcomeOf(err) == protocol.NotSent && !protocol.IsRemote(err) &&
+		(code == protocol.Unavailable || code == protocol.DeadlineExceeded)
 }
 
 // adviseListen adds to an error of a listener what can be done about it.

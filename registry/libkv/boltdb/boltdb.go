@@ -17,6 +17,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/docker/libkv"
@@ -49,5 +50,9 @@ func New(addrs []string, cfg *store.Config) (store.Store, error) {
 	}
 	config.Bucket = cmp.Or(config.Bucket, "sinew")
 	config.ConnectionTimeout = cmp.Or(config.ConnectionTimeout, lockTimeout)
-	return driver.New(addrs, &config)
+	file, err := filepath.Abs(addrs[0]) // the driver makes the folder, and "" is none
+	if err != nil {
+		return nil, fmt.Errorf("libkv/boltdb: %w", err)
+	}
+	return driver.New([]string{file}, &config)
 }

@@ -31,3 +31,15 @@ func TestSettingsThatCannotBe(t *testing.T) {
 		}
 	}
 }
+
+func TestFileInTheCurrentFolder(t *testing.T) {
+	t.Chdir(t.TempDir())
+	kv, err := boltdb.New([]string{"providers.db"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kv.Close()
+	if err := kv.Put("k", []byte("v"), nil); err != nil {
+		t.Error(err)
+	}
+}

@@ -52,22 +52,23 @@ func init() {
 type Store struct {
 	client  *clientv3.Client
 	timeout time.Duration
-	ctx     context.Context // of watches; ends at Close
+	ctx     context.Context // of calls and watches; ends at Close
 	cancel  context.CancelFunc
 	watches sync.WaitGroup
 
 	mu sync.Mutex
 	// Guarded by mu.
-	leases map[string]clientv3.LeaseID // by key, of what this store put with a TTL
-	closed bool
+	leases map[string]lease // by key, of what this store put with a TTL
+	closed bool             // no watch begins
 }
 
 var _ store.Store = (*Store)(nil)
 
-// New opens a store on the endpoints addrs: host:port, or URLs. It waits for
-// nothing: a server that is down is told by the first call. Of cfg, which may be
-// nil, TLS, Username and Password are used, and ConnectionTimeout bounds each
-// call (default 3 s). The caller closes the store.
+// New opens a store on the endpoints addrs: host:port, or URLs. Of cfg, which may
+// be nil, TLS, Username and Password are used, and ConnectionTimeout bounds each
+// call (default 3 s). With a Username it logs in, which may fail and takes as long
+// as a call; without, it waits for nothing, and a server that is down is told by
+// the first call. The caller closes the store.
 func New(addrs []string, cfg *store.Config) (*Store, error) {
 	if len(addrs) == 0 {
 		return nil, errors.New("libkv/etcdv3: no endpoint: name one, such as 127.0.0.1:2379")
@@ -79,11 +80,12 @@ func New(addrs []string, cfg *store.Config) (*Store, error) {
 	if config.ClientTLS != nil && config.TLS == nil {
 		return nil, errors.New("libkv/etcdv3: ClientTLS is not read: set TLS, which says the same and more")
 	}
-	if config.TLS == nil {
-		for _, addr := range addrs {
-			if strings.HasPrefix(addr, "https://") {
-				return nil, fmt.Errorf("libkv/etcdv3: %s wants TLS: set it in the Config", addr)
-			}
+	for _, addr := range addrs {
+		switch {
+		case config.TLS == nil && strings.HasPrefix(addr, "https://"):
+			return nil, fmt.Errorf("libkv/etcdv3: %s wants TLS: set it in the Config", addr)
+		case config.TLS != nil && strings.HasPrefix(addr, "http://"):
+			return nil, fmt.Errorf("libkv/etcdv3: %s would be spoken to in the clear, though the Config has TLS: write https://", addr)
 		}
 	}
 	timeout := cmp.Or(config.ConnectionTimeout, callTimeout)
@@ -105,7 +107,7 @@ func New(addrs []string, cfg *store.Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("libkv/etcdv3: %w", err)
 	}
-	s := &Store{client: client, timeout: timeout, leases: make(map[string]clientv3.LeaseID)}
+	s := &Store{client: client, timeout: timeout, leases: make(map[string]lease)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -134,16 +136,22 @@ func (s *Store) call() (context.Context, context.CancelFunc) {
 
 // Get implements store.Store. LastIndex is the revision of the last change.
 func (s *Store) Get(key string) (*store.KVPair, error) {
+	pair, _, err := s.get(key)
+	return pair, err
+}
+
+// get returns the value of key, and the revision at which it was that.
+func (s *Store) get(key string) (pair *store.KVPair, revision int64, err error) {
 	ctx, cancel := s.call()
 	defer cancel()
 	r, err := s.client.Get(ctx, path(key))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if len(r.Kvs) == 0 {
-		return nil, store.ErrKeyNotFound
+		return nil, 0, store.ErrKeyNotFound
 	}
-	return &store.KVPair{Key: key, Value: r.Kvs[0].Value, LastIndex: uint64(r.Kvs[0].ModRevision)}, nil
+	return &store.KVPair{Key: key, Value: r.Kvs[0].Value, LastIndex: uint64(r.Kvs[0].ModRevision)}, r.Header.Revision, nil
 }
 
 // Exists implements store.Store.
@@ -161,11 +169,11 @@ func (s *Store) Exists(key string) (bool, error) {
 func (s *Store) Put(key string, value []byte, options *store.WriteOptions) error {
 	ctx, cancel := s.call()
 	defer cancel()
-	lease, err := s.lease(ctx, path(key), options)
+	expiry, err := s.expiry(ctx, path(key), options)
 	if err != nil {
 		return err
 	}
-	_, err = s.client.Put(ctx, path(key), string(value), lease...)
+	_, err = s.client.Put(ctx, path(key), string(value), expiry...)
 	return err
 }
 
@@ -226,7 +234,7 @@ func (s *Store) DeleteTree(directory string) error {
 func (s *Store) AtomicPut(key string, value []byte, previous *store.KVPair, options *store.WriteOptions) (bool, *store.KVPair, error) {
 	ctx, cancel := s.call()
 	defer cancel()
-	lease, err := s.lease(ctx, path(key), options)
+	expiry, err := s.expiry(ctx, path(key), options)
 	if err != nil {
 		return false, nil, err
 	}
@@ -235,7 +243,7 @@ func (s *Store) AtomicPut(key string, value []byte, previous *store.KVPair, opti
 		as = clientv3.Compare(clientv3.ModRevision(path(key)), "=", int64(previous.LastIndex))
 	}
 	r, err := s.client.Txn(ctx).If(as).
-		Then(clientv3.OpPut(path(key), string(value), lease...)).
+		Then(clientv3.OpPut(path(key), string(value), expiry...)).
 		Else(clientv3.OpGet(path(key), clientv3.WithCountOnly())).Commit()
 	switch {
 	case err != nil:

@@ -10,33 +10,39 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// lease returns what makes a put expire, nothing without a TTL. The lease that
+// lease is what a key expires with.
+type lease struct {
+	id      clientv3.LeaseID
+	seconds int64
+}
+
+// expiry returns what makes a put expire, nothing without a TTL. The lease that
 // the key has is prolonged; a new one for each put would pile up at the server.
-// One that was lost is never used again.
-func (s *Store) lease(ctx context.Context, key string, options *store.WriteOptions) ([]clientv3.OpOption, error) {
+// One that was lost, or is of another TTL, is never used again.
+func (s *Store) expiry(ctx context.Context, key string, options *store.WriteOptions) ([]clientv3.OpOption, error) {
 	if options == nil || options.TTL <= 0 {
 		s.forget(key)
 		return nil, nil
 	}
+	seconds := int64((options.TTL + time.Second - 1) / time.Second)
 	s.mu.Lock()
-	id, known := s.leases[key]
+	had, known := s.leases[key]
 	s.mu.Unlock()
-	if known {
-		_, err := s.client.KeepAliveOnce(ctx, id)
+	if known && had.seconds == seconds {
+		_, err := s.client.KeepAliveOnce(ctx, had.id)
 		if err == nil {
-			return []clientv3.OpOption{clientv3.WithLease(id)}, nil
+			return []clientv3.OpOption{clientv3.WithLease(had.id)}, nil
 		}
 		if !errors.Is(err, rpctypes.ErrLeaseNotFound) {
 			return nil, err
 		}
 	}
-	seconds := int64((options.TTL + time.Second - 1) / time.Second)
 	granted, err := s.client.Grant(ctx, seconds)
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
-	s.leases[key] = granted.ID
+	s.leases[key] = lease{granted.ID, seconds}
 	s.mu.Unlock()
 	return []clientv3.OpOption{clientv3.WithLease(granted.ID)}, nil
 }

@@ -64,7 +64,13 @@ func (l *lock) Lock(stop chan struct{}) (<-chan struct{}, error) {
 		}
 	}()
 	seconds := max(1, int((l.ttl+time.Second-1)/time.Second))
-	session, err := concurrency.NewSession(l.store.client, concurrency.WithTTL(seconds), concurrency.WithContext(l.store.ctx))
+	// The lease is asked for with a context that stop ends, where a session's own
+	// would wait for the server for ever.
+	granted, err := l.store.client.Grant(ctx, int64(seconds))
+	if err != nil {
+		return nil, errors.Join(store.ErrCannotLock, err)
+	}
+	session, err := concurrency.NewSession(l.store.client, concurrency.WithLease(granted.ID), concurrency.WithContext(l.store.ctx))
 	if err != nil {
 		return nil, errors.Join(store.ErrCannotLock, err)
 	}

@@ -175,6 +175,9 @@ func TestWatch(t *testing.T) {
 	s.Close()
 	awaitClosed(t, last)
 	s.Close() // again is nothing
+	if _, err := s.Watch("w/1", nil); err == nil {
+		t.Error("a closed store watches")
+	}
 }
 
 // A key lives by its lease; putting it again prolongs that, and a lease that
@@ -267,6 +270,19 @@ func TestServerAwayAndBack(t *testing.T) {
 	if took := time.Since(begun); took > 3*time.Second {
 		t.Errorf("a call took %v", took)
 	}
+	waiting, err := s.NewLock("lock", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	time.AfterFunc(200*time.Millisecond, func() { close(stop) })
+	begun = time.Now()
+	if _, err := waiting.Lock(stop); !errors.Is(err, store.ErrCannotLock) {
+		t.Errorf("a lock without a server: %v", err)
+	}
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("a lock that was stopped waited for %v", took)
+	}
 	server.Restart()
 	begun = time.Now()
 	for s.Put("k", []byte("x"), nil) != nil {
@@ -329,5 +345,8 @@ func TestTLS(t *testing.T) {
 	}
 	if _, err := etcdv3.New([]string{"https://" + server.Addr()}, nil); err == nil || !strings.Contains(err.Error(), "TLS") {
 		t.Errorf("an https endpoint without TLS: %v", err)
+	}
+	if _, err := etcdv3.New([]string{"http://" + server.Addr()}, &store.Config{TLS: &tls.Config{}}); err == nil || !strings.Contains(err.Error(), "in the clear") {
+		t.Errorf("an http endpoint with TLS: %v", err)
 	}
 }

@@ -13,18 +13,13 @@ import (
 // is closed when stop is, at Close, and when etcd ends the watch, as it does when
 // it was compacted away or has no leader: watch again then.
 func (s *Store) Watch(key string, stop <-chan struct{}) (<-chan *store.KVPair, error) {
-	ctx, cancel := s.call()
-	defer cancel()
-	r, err := s.client.Get(ctx, path(key))
+	current, revision, err := s.get(key)
 	if err != nil {
 		return nil, err
 	}
-	if len(r.Kvs) == 0 {
-		return nil, store.ErrKeyNotFound
-	}
 	out := make(chan *store.KVPair, 1)
-	out <- &store.KVPair{Key: key, Value: r.Kvs[0].Value, LastIndex: uint64(r.Kvs[0].ModRevision)}
-	s.follow(stop, path(key), r.Header.Revision, func(ctx context.Context, w clientv3.WatchResponse) bool {
+	out <- current
+	return out, s.follow(stop, path(key), revision, func(ctx context.Context, w clientv3.WatchResponse) bool {
 		for _, e := range w.Events {
 			pair := &store.KVPair{Key: key, Value: e.Kv.Value, LastIndex: uint64(e.Kv.ModRevision)}
 			if !send(ctx, out, pair) {
@@ -33,7 +28,6 @@ func (s *Store) Watch(key string, stop <-chan struct{}) (<-chan *store.KVPair, e
 		}
 		return true
 	}, func() { close(out) })
-	return out, nil
 }
 
 // WatchTree implements store.Store: the direct children, at first and after each
@@ -52,7 +46,7 @@ func (s *Store) WatchTree(directory string, stop <-chan struct{}) (<-chan []*sto
 	for _, p := range pairs {
 		tree["/"+p.Key] = p
 	}
-	s.follow(stop, prefix, revision, func(ctx context.Context, w clientv3.WatchResponse) bool {
+	return out, s.follow(stop, prefix, revision, func(ctx context.Context, w clientv3.WatchResponse) bool {
 		for _, e := range w.Events {
 			change(tree, prefix, e)
 		}
@@ -62,7 +56,6 @@ func (s *Store) WatchTree(directory string, stop <-chan struct{}) (<-chan []*sto
 		}
 		return send(ctx, out, whole)
 	}, func() { close(out) }, clientv3.WithPrefix())
-	return out, nil
 }
 
 // change applies an event of a direct child.
@@ -88,8 +81,14 @@ func send[T any](ctx context.Context, out chan<- T, value T) bool {
 
 // follow hands over what changes after revision, until deliver says no, stop is
 // closed, or etcd ends the watch. Nothing falls between the read that revision
-// is of and the watch. done is called in the end.
-func (s *Store) follow(stop <-chan struct{}, key string, revision int64, deliver func(context.Context, clientv3.WatchResponse) bool, done func(), options ...clientv3.OpOption) {
+// is of and the watch. done is called in the end. The error is that of a store
+// that is closed.
+func (s *Store) follow(stop <-chan struct{}, key string, revision int64, deliver func(context.Context, clientv3.WatchResponse) bool, done func(), options ...clientv3.OpOption) error {
+	s.mu.Lock() // Close waits for what began before it
+	defer s.mu.Unlock()
+	if s.closed {
+		return s.ctx.Err()
+	}
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(s.ctx))
 	options = append(options, clientv3.WithRev(revision+1))
 	s.watches.Go(func() {
@@ -109,4 +108,5 @@ func (s *Store) follow(stop <-chan struct{}, key string, revision int64, deliver
 			}
 		}
 	})
+	return nil
 }

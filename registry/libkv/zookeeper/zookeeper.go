@@ -37,7 +37,7 @@ func init() { libkv.AddStore(Backend, New) }
 // passwords in it are an error. The first call sends the log of the driver, a
 // line for each attempt to connect, to sinew's at V(1).
 func New(addrs []string, cfg *store.Config) (store.Store, error) {
-	if cfg != nil && (cfg.TLS != nil || cfg.ClientTLS != nil || cfg.Username != "") {
+	if cfg != nil && (cfg.TLS != nil || cfg.ClientTLS != nil || cfg.Username != "" || cfg.Password != "") {
 		return nil, errors.New("libkv/zookeeper: the driver knows neither TLS nor passwords: reach ZooKeeper through a tunnel, or give libkv.New a store of your own")
 	}
 	quieten()
