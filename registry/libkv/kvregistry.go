@@ -36,6 +36,7 @@ var (
 	_ registry.AppKeyed  = (*KVRegistry)(nil)
 	_ registry.Presence  = (*KVRegistry)(nil)
 	_ registry.Refresher = (*KVRegistry)(nil)
+	_ registry.Located   = (*KVRegistry)(nil)
 )
 
 // drivers are the packages that make a backend known.
@@ -105,8 +106,7 @@ func New(kv store.Store, o Option) (*KVRegistry, error) {
 // AppKey implements registry.AppKeyed.
 func (r *KVRegistry) AppKey() string { return r.option.AppKey }
 
-// Addrs returns where the store's servers are, as Option.Addrs says; none for a
-// file.
+// Addrs implements registry.Located: it returns Option.Addrs; none for a file.
 func (r *KVRegistry) Addrs() []string { return slices.Clone(r.option.Addrs) }
 
 // Register implements registry.Registry. Each of p is written, read back and

@@ -1,0 +1,9 @@
+package registry
+
+// Refresher is implemented by registries whose list may be asked for before
+// its time, by a client that could not reach a provider, say.
+type Refresher interface {
+	// Refresh asks for a new list soon. It does not wait, and may be called as
+	// often as one likes: how often the registry really is asked is bounded.
+	Refresh()
+}
