@@ -22,11 +22,14 @@ type Feed struct {
 }
 
 // Publish makes ps, sorted by ProviderKey, and s the newest snapshot; of
-// several providers with one key the last counts. It reports whether anything
-// differs from before: if nothing does, the revision stays and nobody is woken.
-// It copies ps. After Close it does nothing.
-func (f *Feed) Publish(ps []Provider, s State) bool {
+// several providers with one key the last counts. left are the keys of those
+// that unregistered lately, see [Snapshot]; of them those that are listed again
+// are passed over. It reports whether anything differs from before: if nothing
+// does, the revision stays and nobody is woken. It copies its arguments. After
+// Close it does nothing.
+func (f *Feed) Publish(ps []Provider, s State, left ...string) bool {
 	next := Snapshot{Providers: sorted(ps), State: s}
+	next.Left = notListed(left, next.Providers)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed || f.current.Revision > 0 && sameContent(f.current, next) {
@@ -94,6 +97,7 @@ func (f *Feed) wait(ctx context.Context, seen uint64, done <-chan struct{}) (Sna
 		}
 		if changed == nil {
 			current.Providers = cloneAll(current.Providers)
+			current.Left = slices.Clone(current.Left)
 			return current, nil
 		}
 		select {
@@ -194,6 +198,17 @@ func sorted(ps []Provider) []Provider {
 	return out
 }
 
+// notListed returns those of keys, sorted and each once, that no provider of ps
+// has. ps is sorted.
+func notListed(keys []string, ps []Provider) []string {
+	out := slices.Clone(keys)
+	slices.Sort(out)
+	return slices.DeleteFunc(slices.Compact(out), func(key string) bool {
+		_, listed := slices.BinarySearchFunc(ps, key, func(p Provider, key string) int { return cmp.Compare(p.ProviderKey, key) })
+		return listed
+	})
+}
+
 func sameContent(a, b Snapshot) bool {
-	return a.State.same(b.State) && slices.EqualFunc(a.Providers, b.Providers, Provider.Equal)
+	return a.State.same(b.State) && slices.Equal(a.Left, b.Left) && slices.EqualFunc(a.Providers, b.Providers, Provider.Equal)
 }

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,6 +68,33 @@ func TestFeedPublishesOnlyWhatIsNew(t *testing.T) {
 	}
 	if s, err := w.Next(t.Context()); err != nil || s.Revision != 5 {
 		t.Errorf("Next = revision %d, %v, want 5: one for each change", s.Revision, err)
+	}
+}
+
+// Who left and is not back is told, once each; that alone is news as well.
+func TestFeedTellsWhoLeft(t *testing.T) {
+	var f Feed
+	w, err := f.Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Publish([]Provider{tcp("a:1")}, fresh)
+	left := []string{"tcp@c:1", "tcp@b:1", "tcp@a:1", "tcp@c:1"}
+	if !f.Publish([]Provider{tcp("a:1")}, fresh, left...) || f.Publish([]Provider{tcp("a:1")}, fresh, "tcp@b:1", "tcp@c:1") {
+		t.Error("want news the first time and none the second")
+	}
+	for range 2 {
+		s, err := w.Next(t.Context())
+		if err != nil || !slices.Equal(s.Left, []string{"tcp@b:1", "tcp@c:1"}) {
+			t.Fatalf("Left = %q, %v, want b and c", s.Left, err)
+		}
+		s.Left[0] = "spoilt" // it is the reader's own
+		if w, err = f.Watch(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left[0] != "tcp@c:1" {
+		t.Error("Publish wrote to its argument")
 	}
 }
 

@@ -70,6 +70,10 @@ type Snapshot struct {
 	Revision uint64
 	// State says how far the list can be trusted.
 	State State
+	// Left holds the ProviderKeys of some that are not listed because they
+	// unregistered: the last ones at least, sorted. Whoever vanished and does
+	// not stand here was lost by the registry, or died.
+	Left []string
 }
 
 // RegisterOption governs a registration. The zero value is a good one.

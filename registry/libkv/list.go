@@ -22,6 +22,7 @@ type providerList struct {
 	judge judge
 	good  map[string]member // who lives, by child name
 	gone  map[string]absent // who did not long ago, by child name
+	left  map[string]string // who said goodbye, by child name: their ProviderKeys
 
 	state      registry.State
 	at         time.Time // of the last take
@@ -50,6 +51,7 @@ func (a *absent) keepFor() time.Duration { return a.ttl * 2 / 3 }
 
 func (l *providerList) init() {
 	l.good, l.gone = make(map[string]member), make(map[string]absent)
+	l.left = make(map[string]string)
 	l.complained = make(map[string]string)
 }
 
@@ -106,14 +108,21 @@ func (l *providerList) read(children map[string]*store.KVPair) map[string]member
 // miss notes who was there before and is not now. Who said goodbye is not missed.
 func (l *providerList) miss(now time.Time, before map[string]member, update lastUpdate) {
 	for name, m := range before {
-		_, lives := l.good[name]
-		if !lives && !slices.Contains(update.left, leaver(name, m.instance)) {
+		if _, lives := l.good[name]; !lives {
 			l.gone[name] = absent{member: m, since: now}
 		}
 	}
 	maps.DeleteFunc(l.gone, func(name string, a absent) bool {
+		if slices.Contains(update.left, leaver(name, a.instance)) {
+			l.left[name] = a.provider.ProviderKey
+			return true
+		}
 		_, lives := l.good[name]
 		return lives || now.Sub(a.since) >= a.ttl
+	})
+	maps.DeleteFunc(l.left, func(name, _ string) bool {
+		_, lives := l.good[name]
+		return lives || !update.names(name)
 	})
 }
 
@@ -141,8 +150,8 @@ func (l *providerList) settle(now time.Time) {
 }
 
 // published returns what consumers are told.
-func (l *providerList) published() ([]registry.Provider, registry.State) {
-	ps := make([]registry.Provider, 0, len(l.good)+l.kept)
+func (l *providerList) published() (ps []registry.Provider, s registry.State, left []string) {
+	ps = make([]registry.Provider, 0, len(l.good)+l.kept)
 	for _, m := range l.good {
 		ps = append(ps, m.provider)
 	}
@@ -151,7 +160,7 @@ func (l *providerList) published() ([]registry.Provider, registry.State) {
 			ps = append(ps, a.provider)
 		}
 	}
-	return ps, l.state
+	return ps, l.state, slices.Collect(maps.Values(l.left))
 }
 
 // size returns how many entries are known.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -123,6 +124,47 @@ func TestChangesAreSeenAtOnce(t *testing.T) {
 		}
 		if took := w.until(consumer, 0, time.Second); took > 400*time.Millisecond {
 			w.Errorf("a provider that left is gone after %v", took)
+		}
+	})
+}
+
+// Consumers are told who left of its own accord, and so is one that is slow to
+// look; whoever was lost, or swept after its death, is not among them.
+func TestWhoLeftIsNamed(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		consumer := w.open(nil)
+		watcher, err := consumer.Watch()
+		if err != nil {
+			w.Fatal(err)
+		}
+		left := func() []string {
+			s, err := watcher.Next(w.Context())
+			if err != nil {
+				w.Fatal(err)
+			}
+			return s.Left
+		}
+		w.serve(0)
+		r, p := w.serve(1)
+		dead, _ := w.serve(2)
+		w.until(consumer, 3, time.Second)
+		crash(dead)
+		w.until(consumer, 2, 3*ttl)
+		if got := left(); len(got) != 0 {
+			w.Errorf("a provider that died is said to have left: %q", got)
+		}
+		if err := r.Unregister(w.Context(), registry.RegisterOption{}, p); err != nil {
+			w.Fatal(err)
+		}
+		w.until(consumer, 1, time.Second)
+		time.Sleep(time.Second)
+		if got := left(); !slices.Equal(got, []string{"tcp@10.0.0.1:80"}) {
+			w.Errorf("left: %q, want the one", got)
+		}
+		w.serve(1)
+		w.until(consumer, 2, time.Second)
+		if got := left(); len(got) != 0 {
+			w.Errorf("a provider that is back is said to have left: %q", got)
 		}
 	})
 }

@@ -294,14 +294,14 @@ func (r *reader) failed(err error) {
 
 // publish tells consumers what is known, and reports whether that is news.
 func (r *reader) publish() bool {
-	providers, state := r.list.published()
+	providers, state, left := r.list.published()
 	if r.failing != nil {
 		if r.listed.IsZero() && !r.list.recalled() {
 			return false // there is no list: Providers goes on waiting
 		}
 		state = registry.State{Status: registry.Stale, Since: r.list.knownAt(), Cause: r.failing}
 	}
-	news := r.feed.Publish(providers, state)
+	news := r.feed.Publish(providers, state, left...)
 	r.count(func(s *ReaderStats) {
 		s.State, s.Providers, s.ListedAt = state, len(providers), r.listed
 		s.Unreadable, s.Kept = r.list.unreadable, r.list.kept

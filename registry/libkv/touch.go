@@ -5,7 +5,9 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +29,14 @@ type lastUpdate struct {
 
 // leaver names one instance of a provider.
 func leaver(name, instance string) string { return name + " " + instance }
+
+// names reports whether any instance of the child called name left.
+func (u lastUpdate) names(name string) bool {
+	return slices.ContainsFunc(u.left, func(l string) bool {
+		of, _, _ := strings.Cut(l, " ")
+		return of == name
+	})
+}
 
 func (u lastUpdate) encode() []byte {
 	return []byte(url.Values{keyStamp: {u.stamp}, "left": u.left}.Encode())

@@ -26,7 +26,11 @@ type Registry struct {
 	// Guarded by mu, which is held while publishing so that the feed sees
 	// changes in the order in which they were made.
 	providers map[string]registry.Provider // by ProviderKey
+	left      []string                     // keys of those that unregistered, the last one last
 }
+
+// maxLeft is how many of those that unregistered are remembered.
+const maxLeft = 256
 
 var (
 	_ registry.Registry = (*Registry)(nil)
@@ -50,22 +54,26 @@ func (r *Registry) AppKey() string { return r.appKey }
 
 // Register implements registry.Registry.
 func (r *Registry) Register(ctx context.Context, o registry.RegisterOption, p ...registry.Provider) error {
-	return r.change(ctx, o, p, func(listed map[string]registry.Provider, p registry.Provider) {
-		listed[p.ProviderKey] = p
-	})
+	return r.change(ctx, o, p, func(p registry.Provider) { r.providers[p.ProviderKey] = p })
 }
 
 // Unregister implements registry.Registry.
 func (r *Registry) Unregister(ctx context.Context, o registry.RegisterOption, p ...registry.Provider) error {
-	return r.change(ctx, o, p, func(listed map[string]registry.Provider, p registry.Provider) {
-		if !listed[p.ProviderKey].Supersedes(p) {
-			delete(listed, p.ProviderKey)
-		}
-	})
+	return r.change(ctx, o, p, r.removeLocked)
+}
+
+func (r *Registry) removeLocked(p registry.Provider) {
+	listed, ok := r.providers[p.ProviderKey]
+	if !ok || listed.Supersedes(p) {
+		return
+	}
+	delete(r.providers, p.ProviderKey)
+	r.left = append(r.left, p.ProviderKey)
+	r.left = r.left[max(0, len(r.left)-maxLeft):]
 }
 
 // change applies one step for each provider and publishes the result once.
-func (r *Registry) change(ctx context.Context, o registry.RegisterOption, ps []registry.Provider, apply func(map[string]registry.Provider, registry.Provider)) error {
+func (r *Registry) change(ctx context.Context, o registry.RegisterOption, ps []registry.Provider, applyLocked func(registry.Provider)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -79,14 +87,14 @@ func (r *Registry) change(ctx context.Context, o registry.RegisterOption, ps []r
 		return err
 	}
 	for _, p := range prepared {
-		apply(r.providers, p)
+		applyLocked(p)
 	}
 	r.publishLocked()
 	return nil
 }
 
 func (r *Registry) publishLocked() {
-	r.feed.Publish(slices.Collect(maps.Values(r.providers)), registry.State{Status: registry.Fresh, Since: r.started})
+	r.feed.Publish(slices.Collect(maps.Values(r.providers)), registry.State{Status: registry.Fresh, Since: r.started}, r.left...)
 }
 
 // Providers implements registry.Registry. It never waits.

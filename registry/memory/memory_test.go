@@ -3,6 +3,7 @@ package memory_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -61,6 +62,36 @@ func TestWatchInABubble(t *testing.T) {
 			t.Errorf("the watcher saw lists of %v, want [0 2]", counts)
 		}
 	})
+}
+
+// Of those that unregistered the last ones are named, until they are back.
+func TestWhoLeftIsNamed(t *testing.T) {
+	r := memory.NewRegistry("app")
+	defer r.Close()
+	var o registry.RegisterOption
+	at := func(i int) registry.Provider { return registry.Provider{Network: "mem", Addr: fmt.Sprint(i)} }
+	const many = 300
+	for i := range many {
+		if err := r.Register(t.Context(), o, at(i)); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // the second finds nothing
+			if err := r.Unregister(t.Context(), o, at(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := r.Register(t.Context(), o, at(many-1)); err != nil {
+		t.Fatal(err)
+	}
+	w, err := r.Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := w.Next(t.Context())
+	if err != nil || len(s.Left) != 255 || !slices.Contains(s.Left, "mem@298") || slices.Contains(s.Left, "mem@299") || slices.Contains(s.Left, "mem@0") {
+		t.Errorf("%d left, %v: %q", len(s.Left), err, s.Left)
+	}
 }
 
 func ExampleNewRegistry() {
