@@ -25,6 +25,7 @@ type connection struct {
 	sessions      *transport.SessionConfig
 	redial        backoff.Policy
 	hook          stateHook
+	onForsaken    func() // told on a worker, see unlisted.go; nil where nothing is ever unlisted
 
 	ctx    context.Context // of dials and drains; ends when the connection is closed
 	cancel context.CancelFunc
@@ -44,6 +45,7 @@ type connection struct {
 	retryAt  time.Time                        // no dial before
 	lastErr  error                            // of the last failure; nil when there is none
 	closed   error                            // why nothing is dialled any more
+	unlisted bool                             // it lasts as long as its session
 }
 
 func newConnection(c *core, network, addr string) *connection {
@@ -133,6 +135,7 @@ func (n *connection) leave(s *transport.Session, cause error) {
 		} else {
 			n.failedLocked(cause)
 		}
+		n.forsakeLocked()
 	}
 	n.mu.Unlock()
 }

@@ -23,6 +23,8 @@
 // call needs it, after a pause that doubles with each failure; calls in that
 // pause fail at once with the last failure as cause. A provider that says goaway
 // gets nothing new on that connection, and its pending answers are waited for.
+// One that the registry lists no more is let go; where the registry does not know
+// that it left, it is called on for as long as its connection answers heartbeats.
 // Providers may call back what is registered with Register or [Handle].
 //
 // # The chain
@@ -39,6 +41,6 @@
 //     do not
 //   - connection.go: one provider's sessions; dial.go, heartbeat.go, hello.go,
 //     shutdown.go: how one begins, stays and ends; state.go: who is told
-//   - watch.go, view.go, pick.go: from a registry's list to a choice
+//   - watch.go, unlisted.go, view.go, pick.go: from a registry's list to a choice
 //   - errors.go: the one way out for errors
 package client

@@ -27,7 +27,8 @@ type sgClient struct {
 
 	ready     chan struct{}        // closed when a provider was listed, or none will be
 	readyOnce sync.Once            // of closing ready
-	view      atomic.Pointer[view] // replaced by the watch, never changed
+	viewing   sync.Mutex           // held while a new view is made of the old one
+	view      atomic.Pointer[view] // replaced with viewing held, never changed
 	whole     bool                 // no filter asks about each call
 	measured  bool                 // the selector looks at what nodes have learnt
 	filtering sync.Pool            // of *[]*selector.Node, scratch for pick
@@ -137,6 +138,9 @@ type ProviderStatus struct {
 	State State
 	// Err is the last failure to reach it; nil while it is Connected.
 	Err error
+	// Unlisted says that the registry lists it no more, though its connection
+	// answers: it is called until that ends.
+	Unlisted bool
 	// Excluded says why calls do not go there: its network is refused, its tags
 	// differ, a filter keeps it out, or it is draining. Nil: they do.
 	Excluded error
@@ -151,7 +155,7 @@ func (c *sgClient) Providers() []ProviderStatus {
 	list := make([]ProviderStatus, len(v.list))
 	for i, m := range v.list {
 		state, err := m.conn.status()
-		list[i] = ProviderStatus{Provider: m.provider().Clone(), State: state, Err: err, Excluded: m.excluded}
+		list[i] = ProviderStatus{Provider: m.provider().Clone(), State: state, Err: err, Unlisted: m.unlisted, Excluded: m.excluded}
 	}
 	return list
 }

@@ -51,7 +51,9 @@ type SGOption struct {
 	// that knows its own; empty agrees with all.
 	AppKey string
 	// Registry lists the providers. The client watches it and does not close
-	// it.
+	// it. With Heartbeat on, a provider that vanished from the list is called
+	// on while its connection answers, unless the registry says that it
+	// unregistered, or said that it was draining.
 	Registry registry.Registry
 	// AllowLocal lets the client dial providers on unix and mem, which end at
 	// the machine or the process, when they are listed by a registry that other

@@ -17,6 +17,7 @@ import (
 type member struct {
 	node     *selector.Node
 	conn     *connection
+	unlisted bool  // the registry lists it no more, and it is kept
 	excluded error // why calls do not go there; nil: they do
 }
 
@@ -40,7 +41,7 @@ func newView(members []*member, state registry.State, exclude func(*member) erro
 	v := &view{state: state, list: make([]*member, 0, len(members)), byNode: make(map[*selector.Node]*member)}
 	var draining []*member
 	for _, m := range members {
-		m = &member{node: m.node, conn: m.conn, excluded: exclude(m)}
+		m = &member{node: m.node, conn: m.conn, unlisted: m.unlisted, excluded: exclude(m)}
 		v.list = append(v.list, m)
 		switch {
 		case m.excluded != nil:

@@ -1,8 +1,10 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/sinew-rpc/sinew/internal/backoff"
 	"github.com/sinew-rpc/sinew/internal/log"
@@ -55,16 +57,22 @@ func (c *sgClient) watchAgain(pause *backoff.Backoff) registry.Watcher {
 
 // apply makes a snapshot what calls choose from.
 func (c *sgClient) apply(s registry.Snapshot) {
-	old := c.view.Load()
-	members, gone := c.members(s.Providers, old)
-	v := newView(members, s.State, c.staticallyExcluded)
+	c.viewing.Lock()
+	defer c.viewing.Unlock()
+	members, gone := c.members(&s, c.view.Load())
+	c.replaceLocked(members, s.State)
+	for _, n := range gone {
+		c.workers.Go(func() { c.retire(n) })
+	}
+}
+
+// replaceLocked makes a view of members, with c.viewing held.
+func (c *sgClient) replaceLocked(members []*member, state registry.State) {
+	v := newView(members, state, c.staticallyExcluded)
 	if u, ok := c.option.Selector.(selector.Updater); ok {
 		u.Update(v.nodes)
 	}
 	c.publish(v, len(members) > 0)
-	for _, n := range gone {
-		c.workers.Go(func() { c.retire(n) })
-	}
 }
 
 // publish stores v. ready lets those go on who wait for the first provider.
@@ -77,6 +85,8 @@ func (c *sgClient) publish(v *view, ready bool) {
 
 // endOfLists lets calls fail that wait for a first provider that will not come.
 func (c *sgClient) endOfLists(err error) {
+	c.viewing.Lock()
+	defer c.viewing.Unlock()
 	if c.ctx.Err() != nil {
 		err = ErrClosed
 	}
@@ -88,31 +98,42 @@ func (c *sgClient) endOfLists(err error) {
 }
 
 // members makes what is listed of what was before, and returns the connections
-// of those that are listed no more. One entry keeps its connection, and what its
-// node has learnt, for as long as it is listed.
-func (c *sgClient) members(listed []registry.Provider, old *view) (members []*member, gone []*connection) {
+// of those that are called no more. One entry keeps its connection, and what its
+// node has learnt, for as long as it is listed or kept.
+func (c *sgClient) members(s *registry.Snapshot, old *view) (members []*member, gone []*connection) {
 	before := old.byKey()
-	for _, p := range listed {
+	for _, p := range s.Providers {
 		m := before[p.ProviderKey]
-		delete(before, p.ProviderKey)
-		if m == nil {
+		if m == nil || !m.conn.relist() { // a kept one that went meanwhile stays before
 			m = &member{node: selector.NewNode(p), conn: c.newConnection(p)}
-		} else if !m.provider().Equal(p) {
-			if p.Supersedes(*m.provider()) {
-				m.conn.forgive() // another instance: the failures were not its own
-			}
-			m = &member{node: m.node.With(p), conn: m.conn}
+			members = append(members, m)
+			continue
 		}
-		members = append(members, m)
+		delete(before, p.ProviderKey)
+		members = append(members, c.listedAgain(m, p))
 	}
-	for _, m := range before {
-		gone = append(gone, m.conn)
+	kept, gone := c.unlisted(before, s.Left)
+	if len(kept) > 0 {
+		members = append(members, kept...)
+		slices.SortFunc(members, func(a, b *member) int { return cmp.Compare(a.provider().ProviderKey, b.provider().ProviderKey) })
 	}
 	return members, gone
 }
 
+// listedAgain is m with what the registry says of it now.
+func (c *sgClient) listedAgain(m *member, p registry.Provider) *member {
+	if m.provider().Equal(p) {
+		return &member{node: m.node, conn: m.conn}
+	}
+	if p.Supersedes(*m.provider()) {
+		m.conn.forgive() // another instance: the failures were not its own
+	}
+	return &member{node: m.node.With(p), conn: m.conn}
+}
+
 func (c *sgClient) newConnection(p registry.Provider) *connection {
 	n := newConnection(c.core, p.Network, p.Addr)
+	n.onForsaken = c.dropForsaken
 	c.mu.Lock()
 	c.connections[n] = struct{}{}
 	c.mu.Unlock()
