@@ -79,6 +79,9 @@ type SGClient interface {
 	// Providers returns what the client knows of each listed provider, sorted
 	// by key, the caller's own copy; nil before the registry's first list.
 	Providers() []ProviderStatus
+
+	// Stats returns what the client's calls have come to. It takes no lock.
+	Stats() Stats
 }
 
 // Oneway stands in for resp in the CallFunc of a Notify.

@@ -32,6 +32,7 @@ type sgClient struct {
 	whole     bool                 // no filter asks about each call
 	measured  bool                 // the selector looks at what nodes have learnt
 	filtering sync.Pool            // of *[]*selector.Node, scratch for pick
+	counts    counters             // for Stats
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -69,8 +70,19 @@ func NewSGClient(op SGOption) (SGClient, error) {
 	return c, nil
 }
 
-// invoke is the end of the chain: FailFast.
+// invoke is the end of the chain.
 func (c *sgClient) invoke(ctx context.Context, serviceMethod string, req, resp any) error {
+	counted := c.counts.begin()
+	defer counted.ended.Add(1)
+	err := c.govern(ctx, counted, serviceMethod, req, resp)
+	if err != nil {
+		c.counts.failed(err)
+	}
+	return err
+}
+
+// govern is FailFast.
+func (c *sgClient) govern(ctx context.Context, counted *often, serviceMethod string, req, resp any) error {
 	pc := perCallOf(ctx)
 	if pc.err != nil {
 		return pc.err
@@ -84,6 +96,7 @@ func (c *sgClient) invoke(ctx context.Context, serviceMethod string, req, resp a
 	if err != nil {
 		return err
 	}
+	counted.attempts.Add(1)
 	if err = c.attempt(ctx, m, &t, req, resp); err == nil || !isMove(err) {
 		return err
 	}
@@ -104,6 +117,7 @@ func (c *sgClient) moveOn(ctx context.Context, m *member, t target, err error, r
 			break // err says more than that nobody is left
 		}
 		m = next
+		c.counts.moves.Add(1)
 		if err = c.attempt(ctx, m, &t, req, resp); err == nil || !isMove(err) {
 			return err
 		}
