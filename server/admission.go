@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/sinew-rpc/sinew/protocol"
 )
@@ -20,6 +21,7 @@ type admission struct {
 	tags      []tag // sorted by key, so that the same request gets the same answer
 	optional  bool
 	admitters []Admitter
+	refused   atomic.Uint64 // for their tags
 }
 
 func newAdmission(o *Option) *admission {
@@ -39,6 +41,7 @@ func newAdmission(o *Option) *admission {
 // ask refuses a request by an error. It is endpoint.Dispatcher's Admission.
 func (a *admission) ask(ctx context.Context, h *protocol.Header, bodyLen int) error {
 	if err := a.checkTags(h.MetaData); err != nil {
+		a.refused.Add(1)
 		return err
 	}
 	for _, admitter := range a.admitters {

@@ -20,6 +20,7 @@ func (s *SGServer) Do(ctx context.Context, m *protocol.Message) (*protocol.Messa
 	if err := s.takeLocal(m); err != nil {
 		return nil, err.WithOutcome(protocol.Refused)
 	}
+	s.local.Add(1)
 	defer s.room.Give(len(m.Body))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -38,12 +39,15 @@ func (s *SGServer) takeLocal(m *protocol.Message) *protocol.Error {
 	case m.MessageType != protocol.TypeRequest && m.MessageType != protocol.TypeOneway:
 		return protocol.Errorf(protocol.InvalidArgument, "a message of type %d is no request", m.MessageType)
 	case len(m.Body) > s.option.MaxMessageSize:
+		s.stats.RefusedSize.Add(1)
 		return protocol.Errorf(protocol.ResourceExhausted, "a request of %d bytes; this side takes %d (MaxMessageSize)", len(m.Body), s.option.MaxMessageSize)
 	case m.Flags&protocol.FlagsCritical != 0:
 		return protocol.Errorf(protocol.Unimplemented, "critical flags %#x are not known here", uint32(m.Flags))
 	case leaving:
+		s.stats.RefusedDraining.Add(1)
 		return protocol.Draining(goAwayReason)
 	case !s.room.Take(len(m.Body)):
+		s.stats.RefusedRoom.Add(1)
 		return &protocol.Error{Code: protocol.ResourceExhausted, Message: "too many requests or bytes in flight", Elsewhere: true}
 	}
 	return nil

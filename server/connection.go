@@ -37,9 +37,11 @@ func (s *SGServer) place() place {
 		s.connections++
 		return served
 	case s.turnedAway < maxTurnedAway:
+		s.beyond++
 		s.turnedAway++
 		return forReason
 	}
+	s.beyond++
 	return noPlace
 }
 
@@ -111,6 +113,7 @@ func (s *SGServer) forget(session *transport.Session) {
 		return
 	}
 	delete(s.peers, session)
+	s.carried = add(s.carried, session.Traffic())
 	s.vacateLocked(p.place)
 	for _, id := range p.identities {
 		s.forgetIdentityLocked(id, p)

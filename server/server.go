@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sinew-rpc/sinew/internal/endpoint"
 	"github.com/sinew-rpc/sinew/protocol"
@@ -30,6 +31,9 @@ type SGServer struct {
 	workers    transport.Workers
 	plain      endpoint.Caller // for peers that announced no CompressType of ours
 	small      endpoint.Caller // for those that did
+	stats      transport.Stats
+	admission  *admission
+	local      atomic.Uint64 // requests that came by Do
 
 	ctx    context.Context // ends when the server does
 	cancel context.CancelCauseFunc
@@ -48,9 +52,11 @@ type SGServer struct {
 	listeners     []net.Listener
 	peers         map[*transport.Session]*Peer
 	identities    map[string][]*Peer
-	connections   int    // accepted and not yet ended, those beyond the bound not counted
-	taken         uint64 // accepted, ever
-	turnedAway    int    // beyond the bound, until they have ended
+	connections   int               // accepted and not yet ended, those beyond the bound not counted
+	taken         uint64            // accepted, ever
+	turnedAway    int               // beyond the bound, until they have ended
+	beyond        uint64            // turned away or cut for want of a place, ever
+	carried       transport.Traffic // by connections that have been forgotten
 	registrations []*registration
 	drain         drain
 }
@@ -95,10 +101,11 @@ func NewSGServer(option *Option) (*SGServer, error) {
 		MaxElements:       o.MaxElements,
 		MaxMessageSize:    o.MaxMessageSize,
 	}
+	s.admission = newAdmission(&o)
 	s.dispatcher = endpoint.Dispatcher{
 		Methods:           &s.table,
 		Chain:             s.wrapRequests(s.serveRequest),
-		Admission:         newAdmission(&o).hook(),
+		Admission:         s.admission.hook(),
 		OnHello:           s.onHello,
 		MaxElements:       o.MaxElements,
 		MaxMessageSize:    o.MaxMessageSize,
@@ -128,6 +135,7 @@ func (s *SGServer) sessionConfig() transport.SessionConfig {
 		Hello:          s.hello(),
 		OnStart:        s.onStart,
 		OnEnd:          s.onEnd,
+		Stats:          &s.stats,
 	}
 }
 

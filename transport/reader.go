@@ -156,6 +156,7 @@ func (s *Session) fill() error {
 	if n > 0 {
 		in.arrived = time.Now()
 		s.heard.Store(in.arrived.UnixNano())
+		s.read.Add(uint64(n))
 		in.arrived = in.arrived.Add(-in.aged)
 		in.aged = 0
 		in.took(n)
@@ -239,7 +240,7 @@ func (s *Session) step() (again bool, err error) {
 		return in.skip == 0, nil
 	case in.left > 0:
 		if !s.fillBody() {
-			s.refuse(&in.head, noRoom())
+			s.refuse(&in.head, s.noRoom())
 			in.skip = in.left
 			in.dropBody(s)
 			return true, nil

@@ -30,10 +30,12 @@ func (s *Session) onRequest(h *protocol.Header, bodyLen, size int) error {
 func (s *Session) admit(h *protocol.Header, bodyLen, size int) error {
 	switch {
 	case size > s.maxMessage():
+		s.stats.RefusedSize.Add(1)
 		return protocol.Errorf(protocol.ResourceExhausted, "%s: a request of %d bytes; this side takes %d (MaxMessageSize)", Quote(h.ServiceName, h.MethodName), size, s.maxMessage())
 	case h.Flags&protocol.FlagsCritical != 0:
 		return protocol.Errorf(protocol.Unimplemented, "critical flags %#x are not known here", uint32(h.Flags))
 	case s.goneAway.Load() && h.MessageType == protocol.TypeRequest:
+		s.stats.RefusedDraining.Add(1)
 		return protocol.Draining("shutting down")
 	case s.cfg.Handler == nil:
 		return protocol.Errorf(protocol.Unimplemented, "%s: this side serves nothing", Quote(h.ServiceName, h.MethodName))
@@ -44,7 +46,7 @@ func (s *Session) admit(h *protocol.Header, bodyLen, size int) error {
 	}
 	s.in.ticket = ticket
 	if !s.waitRoom(bodyLen) {
-		return noRoom()
+		return s.noRoom()
 	}
 	return nil
 }
@@ -55,7 +57,9 @@ func Quote(service, method string) string {
 	return fmt.Sprintf("%.128q", service+"."+method)
 }
 
-func noRoom() *protocol.Error {
+// noRoom is the refusal of a request for which there is no room, and counts it.
+func (s *Session) noRoom() *protocol.Error {
+	s.stats.RefusedRoom.Add(1)
 	return &protocol.Error{Code: protocol.ResourceExhausted, Message: "too many requests or bytes in flight", Elsewhere: true}
 }
 
@@ -63,6 +67,7 @@ func noRoom() *protocol.Error {
 func (s *Session) askHandler(h *protocol.Header, bodyLen int) (ticket any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
+			s.stats.PanickedAdmits.Add(1)
 			log.Errorf("admission of %s panicked: %v\n%s", Quote(h.ServiceName, h.MethodName), p, stack())
 			err = protocol.Errorf(protocol.Internal, "admission panicked: %v", p)
 		}
@@ -97,7 +102,7 @@ func (s *Session) refuse(h *protocol.Header, err error) {
 func (s *Session) accept(h *protocol.Header, body *Buffer) error {
 	size := len(body.B)
 	if !s.cfg.Room.take(1, size) && (!s.waitRoom(size) || !s.cfg.Room.take(1, size)) {
-		s.refuse(h, noRoom())
+		s.refuse(h, s.noRoom())
 		body.Release()
 		return nil
 	}
@@ -126,6 +131,7 @@ func (s *Session) enter(b *readBatch) {
 		}
 		s.cfg.Room.give(1, t.size)
 	}
+	s.entered += uint64(len(kept))
 	clear(b.tasks[len(kept):])
 	b.tasks = kept
 }

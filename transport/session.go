@@ -114,6 +114,12 @@ type Stats struct {
 	RefusedOneways    atomic.Uint64 // oneways that were not served
 	DroppedHeartbeats atomic.Uint64 // heartbeat answers and cancels without a place in the reserve
 	Refused           atomic.Uint64 // requests answered with NotRun by the session itself
+
+	// Why requests and oneways were refused, where the session decided it.
+	RefusedSize     atomic.Uint64 // beyond MaxMessageSize
+	RefusedDraining atomic.Uint64 // after this side's goaway
+	RefusedRoom     atomic.Uint64 // for want of room in the Room
+	PanickedAdmits  atomic.Uint64 // Handler.Admit panicked
 }
 
 var noStats Stats // counted into and never read, so that no counter needs a nil check
@@ -134,7 +140,8 @@ type Session struct {
 	wg    sync.WaitGroup // reader and writer
 	done  chan struct{}  // closed when the session ends
 	owner atomic.Pointer[any]
-	heard atomic.Int64 // when a byte last arrived, Unix nanoseconds
+	heard atomic.Int64  // when a byte last arrived, Unix nanoseconds
+	read  atomic.Uint64 // bytes; only the reader adds to it
 
 	in    inbound // the reader's own
 	frame frameWatch
@@ -156,6 +163,8 @@ type Session struct {
 	answered bool              // the peer has answered anything at all
 	unpause  chan struct{}
 	peerComp []string // compressors the peer accepts
+	written  uint64   // bytes that the socket took
+	entered  uint64   // requests and oneways that became tasks
 }
 
 // NewSession starts a session on conn, which it owns from now on. A TLS
@@ -277,6 +286,19 @@ func (s *Session) PeerLeft() (left, answered bool) {
 
 // LastHeard returns when a byte last arrived from the peer.
 func (s *Session) LastHeard() time.Time { return time.Unix(0, s.heard.Load()) }
+
+// Traffic is what a session has carried since it began.
+type Traffic struct {
+	Read, Written uint64 // bytes of frames, as they are inside TLS or WebSocket
+	Requests      uint64 // of the peer that were admitted, oneways included
+}
+
+// Traffic returns what the session has carried until now.
+func (s *Session) Traffic() Traffic {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Traffic{Read: s.read.Load(), Written: s.written, Requests: s.entered}
+}
 
 // Load returns the calls of this side that wait for an answer, or to be written,
 // oneways included, and the peer's requests that are being served.

@@ -135,6 +135,7 @@ func (s *Session) nextBatch() bool {
 func (s *Session) wrote(n int, err error) (told []*call, ok bool) {
 	b := &s.out.current
 	b.written += n
+	s.written += uint64(n)
 	if err != nil {
 		written := b.written
 		s.out.busy = false

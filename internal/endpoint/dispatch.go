@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/sinew-rpc/sinew/internal/log"
@@ -34,7 +35,20 @@ type Dispatcher struct {
 	// peers that announced it.
 	CompressType protocol.CompressType
 
+	// Stats counts what was not served. It is set by the dispatcher alone.
+	Stats Stats
+
 	sizes sizeHint
+}
+
+// Stats counts requests and oneways that led to no call of a method, and panics.
+// Its fields may be read at any time.
+type Stats struct {
+	Unknown    atomic.Uint64 // no such service or method
+	Unreadable atomic.Uint64 // serializer, compressor, metadata or body that cannot be used
+	Admission  atomic.Uint64 // refused by Admission
+	Expired    atomic.Uint64 // their time was up, or their caller had gone, before the method was entered
+	Panics     atomic.Uint64 // of methods and wrappers
 }
 
 var _ transport.Handler = (*Dispatcher)(nil)
@@ -50,6 +64,22 @@ func (d *Dispatcher) Admit(ctx context.Context, h *protocol.Header, bodyLen int)
 }
 
 func (d *Dispatcher) admit(ctx context.Context, h *protocol.Header, bodyLen int) error {
+	if err := readable(h); err != nil {
+		d.Stats.Unreadable.Add(1)
+		return err
+	}
+	if d.Admission == nil {
+		return nil
+	}
+	if err := d.Admission(ctx, h, bodyLen); err != nil {
+		d.Stats.Admission.Add(1)
+		return err
+	}
+	return nil
+}
+
+// readable says what in a header makes its request one that cannot be read.
+func readable(h *protocol.Header) error {
 	if _, ok := protocol.SerializerOf(h.SerializeType); !ok {
 		return protocol.Errorf(protocol.Unimplemented, "serializer %d is not known here", h.SerializeType)
 	}
@@ -61,9 +91,6 @@ func (d *Dispatcher) admit(ctx context.Context, h *protocol.Header, bodyLen int)
 	if len(h.MetaData) > 0 && protocol.MetaSize(h.MetaData) > protocol.MaxMetaSize {
 		return protocol.Errorf(protocol.InvalidArgument, "metadata of %d bytes; at most %d are taken", protocol.MetaSize(h.MetaData), protocol.MaxMetaSize)
 	}
-	if d.Admission != nil {
-		return d.Admission(ctx, h, bodyLen)
-	}
 	return nil
 }
 
@@ -71,8 +98,10 @@ func (d *Dispatcher) lookup(h *protocol.Header) (*Method, error) {
 	m, state := d.Methods.Lookup(h.ServiceName, h.MethodName)
 	switch state {
 	case UnknownService:
+		d.Stats.Unknown.Add(1)
 		return nil, protocol.Errorf(protocol.Unimplemented, "unknown service %.128q", h.ServiceName)
 	case UnknownMethod:
+		d.Stats.Unknown.Add(1)
 		return nil, protocol.Errorf(protocol.Unimplemented, "unknown method %s", transport.Quote(h.ServiceName, h.MethodName))
 	}
 	return m, nil
@@ -140,7 +169,7 @@ func (t *task) handle(res *protocol.Message) (err error) {
 		return t.handlePlain(res)
 	}
 	if err := t.Context.Err(); err != nil {
-		return expired(err)
+		return t.d.expired(err)
 	}
 	return t.d.Chain(&t.Context, &t.req, res)
 }
@@ -149,14 +178,15 @@ func (t *task) handle(res *protocol.Message) (err error) {
 func (t *task) handlePlain(res *protocol.Message) (err error) {
 	defer t.contain(&err)
 	if err := t.Context.Err(); err != nil {
-		return expired(err)
+		return t.d.expired(err)
 	}
 	return t.d.Serve(&t.Context, &t.req, res)
 }
 
 // expired is the answer to a request whose caller waits no more: it is dropped
 // before it runs.
-func expired(err error) error {
+func (d *Dispatcher) expired(err error) error {
+	d.Stats.Expired.Add(1)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return protocol.NewError(protocol.DeadlineExceeded, "the deadline passed before the method was entered")
 	}
@@ -166,6 +196,7 @@ func expired(err error) error {
 // contain makes a panic this call's alone.
 func (t *task) contain(err *error) {
 	if p := recover(); p != nil {
+		t.d.Stats.Panics.Add(1)
 		name := transport.Quote(t.req.ServiceName, t.req.MethodName)
 		log.Errorf("sinew: %s panicked: %v\n%s", name, p, debug.Stack())
 		*err = protocol.Errorf(protocol.Internal, "%s panicked; the server's log has the stack", name)
@@ -187,6 +218,7 @@ func (d *Dispatcher) Serve(ctx context.Context, req, res *protocol.Message) erro
 	}
 	args := m.NewRequest()
 	if err := unmarshal(&req.Header, req.Body, args, d.MaxMessageSize, d.MaxElements); err != nil {
+		d.Stats.Unreadable.Add(1)
 		return decodeError(m, err)
 	}
 	var reply any
@@ -195,7 +227,7 @@ func (d *Dispatcher) Serve(ctx context.Context, req, res *protocol.Message) erro
 	}
 	if d.Chain != nil { // wrappers may have taken their time
 		if err := ctx.Err(); err != nil {
-			return expired(err)
+			return d.expired(err)
 		}
 	}
 	t.entered = true
