@@ -1,0 +1,158 @@
+package gateway
+
+import (
+	"compress/gzip"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+// room is what is left of the bytes that may be held at one time.
+type room struct{ left atomic.Int64 }
+
+func (r *room) take(n int64) bool {
+	if r.left.Add(-n) >= 0 {
+		return true
+	}
+	r.left.Add(n)
+	return false
+}
+
+func (r *room) give(n int64) { r.left.Add(n) }
+
+// firstRead is how much room a body gets before any of it has arrived, in bytes.
+const firstRead = 4 << 10
+
+// ReadBody reads the body of r, inflated where it came as gzip: at most
+// Option.MaxMessageSize bytes before and after, in room that grows as bytes
+// arrive, whatever Content-Length says. release gives back what MaxBytesInFlight
+// counts; call it when the body is no longer needed. The error has outcome
+// NotSent; StatusOf knows it as 413 for a body that is too large, 408 for one
+// that came too slowly, 415 for another encoding, 400 for one that broke off,
+// and 429 where too many bytes are in flight.
+func (g *Gateway) ReadBody(r *http.Request) (body []byte, release func(), err error) {
+	limit := int64(g.option.MaxMessageSize)
+	if r.ContentLength > limit {
+		return nil, nil, tooLarge(limit)
+	}
+	source := io.Reader(r.Body)
+	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); encoding {
+	case "", "identity":
+	case "gzip":
+		zipped, err := gzip.NewReader(&bounded{r.Body, limit})
+		if err != nil {
+			return nil, nil, bodyError(err, limit)
+		}
+		source = zipped
+	default:
+		return nil, nil, refuse(http.StatusUnsupportedMediaType, protocol.Unimplemented, "Content-Encoding %.64q is not known here: send gzip or identity", encoding)
+	}
+	held := &holding{room: &g.room}
+	body, err = held.read(&bounded{source, limit}, r.ContentLength)
+	if err != nil {
+		held.release()
+		return nil, nil, bodyError(err, limit)
+	}
+	return body, held.release, nil
+}
+
+// holding is one body with the room that it takes.
+type holding struct {
+	room  *room
+	taken int64
+}
+
+// read reads all of source, into a buffer that doubles; expected is a hint that
+// is believed up to firstRead.
+func (h *holding) read(source io.Reader, expected int64) ([]byte, error) {
+	size := int64(firstRead)
+	if expected >= 0 && expected < firstRead {
+		size = expected + 1 // so that the end is seen without growing
+	}
+	if !h.grow(size) {
+		return nil, errNoRoom
+	}
+	buffer := make([]byte, 0, size)
+	for {
+		if len(buffer) == cap(buffer) {
+			if !h.grow(int64(cap(buffer))) {
+				return nil, errNoRoom
+			}
+			larger := make([]byte, len(buffer), 2*cap(buffer))
+			copy(larger, buffer)
+			buffer = larger
+		}
+		n, err := source.Read(buffer[len(buffer):cap(buffer)])
+		buffer = buffer[:len(buffer)+n]
+		if err == io.EOF {
+			return buffer, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (h *holding) grow(n int64) bool {
+	if !h.room.take(n) {
+		return false
+	}
+	h.taken += n
+	return true
+}
+
+func (h *holding) release() {
+	h.room.give(h.taken)
+	h.taken = 0
+}
+
+var (
+	errNoRoom      = errors.New("too many bytes of requests in flight")
+	errBodyTooLong = errors.New("the body is longer than allowed")
+)
+
+// bounded fails when there is more than left.
+type bounded struct {
+	source io.Reader
+	left   int64
+}
+
+// Read reads at most one byte beyond the bound, to see that there is one.
+func (b *bounded) Read(p []byte) (int, error) {
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.source.Read(p)
+	if int64(n) > b.left {
+		return int(b.left), errBodyTooLong
+	}
+	b.left -= int64(n)
+	return n, err
+}
+
+func tooLarge(limit int64) error {
+	return refuse(http.StatusRequestEntityTooLarge, protocol.ResourceExhausted, "the body is larger than the %d bytes that are taken (MaxMessageSize)", limit)
+}
+
+// bodyError says what a body that could not be read means to its sender.
+func bodyError(err error, limit int64) error {
+	var overLimit *http.MaxBytesError
+	switch {
+	case errors.Is(err, errBodyTooLong):
+		return tooLarge(limit)
+	case errors.As(err, &overLimit):
+		return tooLarge(overLimit.Limit)
+	case errors.Is(err, errNoRoom):
+		e := notSent(protocol.ResourceExhausted, "%w", err)
+		e.Elsewhere = true
+		return e
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return refuse(http.StatusRequestTimeout, protocol.DeadlineExceeded, "the body did not arrive in time")
+	}
+	return notSent(protocol.InvalidArgument, "the body cannot be read: %w", err)
+}

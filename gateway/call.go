@@ -1,0 +1,193 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/sinew-rpc/sinew/internal/log"
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+// lastWord is how long a call whose time is up waits for the backend's own
+// error, which knows the outcome.
+const lastWord = 50 * time.Millisecond
+
+// Call makes the call that m names for the HTTP request r, with all that r
+// brings beside its body: its deadline and its end, the credential, tags, request
+// id and forwarded headers. m is a request or a oneway; its own MetaData goes
+// too, but for keys that begin with "sinew-", and wins over headers; its Timeout
+// counts where it is the shortest. m is not changed. The reply is the caller's,
+// its body as it arrived.
+//
+// Call returns when the time is up, whatever the backend does. The error is a
+// *protocol.Error that knows its outcome; NotSent is one of the gateway's own.
+// It may run concurrently, also for one r, as for the calls of a batch.
+func (g *Gateway) Call(r *http.Request, m *protocol.Message) (*protocol.Message, error) {
+	out, err := g.prepareCall(r, m)
+	if err != nil {
+		return nil, err
+	}
+	ctx := r.Context()
+	if out.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, out.Timeout)
+		defer cancel()
+	}
+	return g.do(ctx, out)
+}
+
+// CallJSON is Call for a body in JSON, with the reply's JSON inflated. Which
+// serializer the provider's own clients use does not matter: the message says
+// what its body is.
+func (g *Gateway) CallJSON(r *http.Request, service, method string, body []byte) (*protocol.Message, error) {
+	res, err := g.Call(r, &protocol.Message{
+		Header: protocol.Header{SerializeType: protocol.SerializeTypeJSON, ServiceName: service, MethodName: method},
+		Body:   body,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if res.SerializeType != protocol.SerializeTypeJSON {
+		return nil, ran(protocol.Internal, "%.128s.%.128s answered %v to a request in JSON", service, method, res.SerializeType)
+	}
+	if res.CompressType == protocol.CompressTypeNone {
+		return res, nil
+	}
+	if res.Body, err = protocol.Inflate(res.CompressType, nil, res.Body, g.option.MaxMessageSize); err != nil {
+		return nil, ran(protocol.Internal, "the reply of %.128s.%.128s: %w", service, method, err)
+	}
+	res.CompressType = protocol.CompressTypeNone
+	return res, nil
+}
+
+// ran is an error about a reply: the method answered.
+func ran(code protocol.Code, format string, args ...any) error {
+	return protocol.Errorf(code, format, args...).WithOutcome(protocol.Ran)
+}
+
+// Authorize tells whether r may read what stands beside the calls, such as a
+// document about all services: nil, or the error to answer with.
+func (g *Gateway) Authorize(r *http.Request) error {
+	_, err := g.authorize(r, "")
+	return err
+}
+
+// prepareCall returns the message that goes to the backend.
+func (g *Gateway) prepareCall(r *http.Request, m *protocol.Message) (*protocol.Message, error) {
+	if isInternal(m.ServiceName) && !g.option.Internal {
+		return nil, notSent(protocol.Unimplemented, "unknown service %.128q", m.ServiceName)
+	}
+	limit, err := timeoutOf(r.Header)
+	if err != nil {
+		return nil, err
+	}
+	auth, err := g.authorize(r, m.ServiceName+"."+m.MethodName)
+	if err != nil {
+		return nil, err
+	}
+	out := *m
+	out.Timeout = shortest(limit, m.Timeout, g.option.RequestTimeout)
+	out.StatusCode, out.Error = protocol.OK, ""
+	if out.MetaData, err = g.metadata(r, m.MetaData, auth); err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+// metadata returns what goes with the call.
+func (g *Gateway) metadata(r *http.Request, own map[string]string, auth string) (map[string]string, error) {
+	meta := make(map[string]string, 4+len(own))
+	g.forward.incoming(r.Header, meta)
+	for k, v := range own {
+		if !strings.HasPrefix(k, protocol.MetaReserved) {
+			meta[k] = v
+		}
+	}
+	if auth != "" {
+		meta[protocol.MetaAuth] = auth
+	}
+	if id := RequestID(r); id != "" {
+		meta[protocol.MetaRequestID] = id
+	}
+	if err := protocol.CheckMeta(meta); err != nil {
+		return nil, notSent(protocol.InvalidArgument, "%w", err)
+	}
+	return meta, nil
+}
+
+func (g *Gateway) authorize(r *http.Request, serviceMethod string) (string, error) {
+	auth, err := g.option.Authorize(r, serviceMethod)
+	if err == nil {
+		return auth, nil
+	}
+	var e *protocol.Error
+	if errors.As(err, &e) && e != nil {
+		return "", e.WithOutcome(protocol.NotSent)
+	}
+	return "", notSent(protocol.Unauthenticated, "%w", err)
+}
+
+// shortest returns the least of those that are positive, 0 when none is.
+func shortest(limits ...time.Duration) time.Duration {
+	var least time.Duration
+	for _, d := range limits {
+		if d > 0 && (least == 0 || d < least) {
+			least = d
+		}
+	}
+	return least
+}
+
+type answer struct {
+	message *protocol.Message
+	err     error
+}
+
+// do asks the backend on a goroutine of the gateway: a handler beside it that
+// ignores its context must not keep the caller beyond its time.
+func (g *Gateway) do(ctx context.Context, m *protocol.Message) (*protocol.Message, error) {
+	if !g.begin() {
+		return nil, protocol.Draining("the gateway is closed").WithOutcome(protocol.NotSent)
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		defer g.running.Done()
+		message, err := g.ask(ctx, m)
+		answered <- answer{message, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.message, a.err
+	case <-ctx.Done():
+	}
+	patience := time.NewTimer(lastWord)
+	defer patience.Stop()
+	select {
+	case a := <-answered:
+		return a.message, a.err
+	case <-patience.C:
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil, protocol.Errorf(protocol.DeadlineExceeded, "no answer within %v", m.Timeout).WithOutcome(protocol.MaybeRun)
+	}
+	return nil, protocol.NewError(protocol.Canceled, "the caller left").WithOutcome(protocol.MaybeRun)
+}
+
+// ask calls the backend. A panic in it costs this call, not the process.
+func (g *Gateway) ask(ctx context.Context, m *protocol.Message) (out *protocol.Message, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			log.Errorf("sinew: gateway: %.128q.%.128q panicked: %v\n%s", m.ServiceName, m.MethodName, p, debug.Stack())
+			out, err = nil, protocol.NewError(protocol.Internal, "the backend panicked; the gateway's log has the stack")
+		}
+	}()
+	out, err = g.backend.Do(ctx, m)
+	if err == nil && out == nil {
+		return nil, protocol.NewError(protocol.Internal, "the backend answered neither a message nor an error")
+	}
+	return out, err
+}

@@ -1,0 +1,94 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+// Gateway is an http.Handler that turns requests into calls of its Backend. All
+// methods may run concurrently. Beside the goroutines of net/http it owns one for
+// each call that is under way; they end with their calls, and Close waits for
+// them.
+type Gateway struct {
+	backend Backend
+	option  Option
+	forward *forwarding
+	room    room
+	mux     *http.ServeMux               // what was registered
+	chain   atomic.Pointer[http.Handler] // middleware round route; replaced, never changed
+
+	running sync.WaitGroup // calls; Add only with mu held and closed false
+
+	mu sync.Mutex
+	// Guarded by mu:
+	closed     bool
+	middleware []Middleware
+}
+
+var _ http.Handler = (*Gateway)(nil)
+
+// New returns a gateway to backend. The error names the field of o that cannot
+// be used; o may be nil.
+func New(backend Backend, o *Option) (*Gateway, error) {
+	if backend == nil {
+		return nil, errors.New("gateway: the backend is nil: give it a server or a client of many")
+	}
+	option, err := o.prepare()
+	if err != nil {
+		return nil, err
+	}
+	forward, err := newForwarding(option.Headers)
+	if err != nil {
+		return nil, err
+	}
+	if option.Authorize == nil {
+		option.Authorize = passAuthorization
+	}
+	g := &Gateway{backend: backend, option: option, forward: forward, mux: http.NewServeMux()}
+	g.room.left.Store(option.MaxBytesInFlight)
+	g.Use()
+	return g, nil
+}
+
+// Services lists what the backend serves, without the framework's own services
+// unless Option.Internal shows them.
+func (g *Gateway) Services(ctx context.Context) ([]protocol.ServiceInfo, error) {
+	all, err := g.backend.Services(ctx)
+	if err != nil || g.option.Internal {
+		return all, err
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(s protocol.ServiceInfo) bool { return isInternal(s.Name) }), nil
+}
+
+// isInternal tells a service of the framework.
+func isInternal(service string) bool {
+	return service == "sinew" || strings.HasPrefix(service, "sinew.")
+}
+
+// begin counts a call that starts; false when the gateway is closed.
+func (g *Gateway) begin() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed {
+		g.running.Add(1)
+	}
+	return !g.closed
+}
+
+// Close takes no further calls, which are answered Unavailable, and waits for
+// those that run: end the backend's first, or stop its server. It does not close
+// the Backend. It returns nil and may be called more than once.
+func (g *Gateway) Close() error {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.running.Wait()
+	return nil
+}
