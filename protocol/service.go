@@ -14,4 +14,9 @@ type MethodInfo struct {
 	Name     string
 	Request  string
 	Response string
+	// RequestSchema and ResponseSchema describe the two types in JSON Schema
+	// (draft 2020-12), as encoding/json reads and writes them. Empty where that is
+	// not known: a registry may leave them out.
+	RequestSchema  string
+	ResponseSchema string
 }

@@ -54,6 +54,10 @@ type Method struct {
 	Name     string
 	Request  string
 	Response string
+	// RequestSchema and ResponseSchema describe the two types in JSON Schema.
+	// Empty where that is not known.
+	RequestSchema  string `json:",omitempty"`
+	ResponseSchema string `json:",omitempty"`
 }
 
 // Clone returns a copy that shares nothing with p.

@@ -59,13 +59,24 @@ func (s *SGServer) Services(context.Context) ([]protocol.ServiceInfo, error) {
 	return s.table.Services(), nil
 }
 
-// services is the same list for a registry.
+// maxRegisteredSchemas bounds the schemas in what is registered, in bytes: a
+// registry writes an entry anew with every refresh.
+const maxRegisteredSchemas = 8 << 10
+
+// services is the same list for a registry, without the schemas that are too
+// much for one.
 func services(t *endpoint.Table) []registry.Service {
 	infos := t.Services()
 	list := make([]registry.Service, len(infos))
+	left := maxRegisteredSchemas
 	for i, info := range infos {
 		list[i].Name = info.Name
 		for _, m := range info.Methods {
+			if size := len(m.RequestSchema) + len(m.ResponseSchema); size <= left {
+				left -= size
+			} else {
+				m.RequestSchema, m.ResponseSchema = "", ""
+			}
 			list[i].Methods = append(list[i].Methods, registry.Method(m))
 		}
 	}

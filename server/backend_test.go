@@ -3,11 +3,14 @@ package server_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/registry"
+	"github.com/sinew-rpc/sinew/registry/memory"
 	"github.com/sinew-rpc/sinew/server"
 )
 
@@ -161,4 +164,58 @@ func TestDoHeedsTheBounds(t *testing.T) {
 		}
 		s.Close()
 	})
+}
+
+// Wide is a request whose schema is long.
+type Wide struct {
+	Field0, Field1, Field2, Field3, Field4, Field5, Field6, Field7, Field8, Field9 string
+}
+
+func TestOnlySomeSchemasAreRegistered(t *testing.T) {
+	const methods = 64
+	r := memory.NewRegistry("app")
+	defer r.Close()
+	s, _ := on(t, server.Option{Registry: r})
+	defer s.Close()
+	for i := range methods {
+		if err := server.Handle(s, fmt.Sprintf("Many.M%02d", i), func(context.Context, *Wide) (*AddReply, error) { return nil, nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	infos, err := s.Services(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, info := range infos {
+		for _, m := range info.Methods {
+			if m.RequestSchema == "" || m.ResponseSchema == "" {
+				t.Errorf("%s.%s is listed without a schema beside the server", info.Name, m.Name)
+			}
+		}
+	}
+	watcher, err := r.Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	running(t, s)
+	var snapshot registry.Snapshot
+	for len(snapshot.Providers) == 0 {
+		if snapshot, err = watcher.Next(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	size, with, without := 0, 0, 0
+	for _, service := range snapshot.Providers[0].Services {
+		for _, m := range service.Methods {
+			size += len(m.RequestSchema) + len(m.ResponseSchema)
+			if m.RequestSchema == "" {
+				without++
+			} else {
+				with++
+			}
+		}
+	}
+	if size > 8<<10 || with == 0 || without == 0 {
+		t.Errorf("%d bytes of schemas are registered, for %d methods and not for %d: at most 8 KiB may be", size, with, without)
+	}
 }

@@ -130,7 +130,13 @@ func (s *service) info(name string) protocol.ServiceInfo {
 	info := protocol.ServiceInfo{Name: name, Methods: make([]protocol.MethodInfo, 0, len(s.methods))}
 	for _, method := range slices.Sorted(maps.Keys(s.methods)) {
 		req, resp := s.methods[method].Types()
-		info.Methods = append(info.Methods, protocol.MethodInfo{Name: method, Request: req.String(), Response: resp.String()})
+		info.Methods = append(info.Methods, protocol.MethodInfo{
+			Name:           method,
+			Request:        req.String(),
+			Response:       resp.String(),
+			RequestSchema:  Schema(req),
+			ResponseSchema: Schema(resp),
+		})
 	}
 	return info
 }

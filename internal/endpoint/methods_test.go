@@ -87,10 +87,22 @@ func TestServicesAreSorted(t *testing.T) {
 	if !slices.IsSortedFunc(got[1].Methods, func(a, b protocol.MethodInfo) int { return strings.Compare(a.Name, b.Name) }) {
 		t.Errorf("methods are not sorted: %v", got[1].Methods)
 	}
-	if want := (protocol.MethodInfo{Name: "Add", Request: "endpoint.addRequest", Response: "endpoint.addReply"}); got[0].Methods[0] != want {
+	if want := (protocol.MethodInfo{
+		Name:           "Add",
+		Request:        "endpoint.addRequest",
+		Response:       "endpoint.addReply",
+		RequestSchema:  `{"title":"endpoint.addRequest","type":"object","properties":{"A":{"type":"integer"},"B":{"type":"integer"}}}`,
+		ResponseSchema: `{"title":"endpoint.addReply","type":"object","properties":{"Sum":{"type":"integer"}}}`,
+	}); got[0].Methods[0] != want {
 		t.Errorf("got %+v, want %+v", got[0].Methods[0], want)
 	}
-	if want := (protocol.MethodInfo{Name: "Strings", Request: "[]string", Response: "map[string]int"}); !slices.Contains(got[1].Methods, want) {
+	if want := (protocol.MethodInfo{
+		Name:           "Strings",
+		Request:        "[]string",
+		Response:       "map[string]int",
+		RequestSchema:  `{"type":"array","items":{"type":"string"}}`,
+		ResponseSchema: `{"type":"object","additionalProperties":{"type":"integer"}}`,
+	}); !slices.Contains(got[1].Methods, want) {
 		t.Errorf("%v lacks %+v", got[1].Methods, want)
 	}
 	got[0].Methods[0].Name = "changed"
