@@ -36,9 +36,24 @@ const firstRead = 4 << 10
 // that came too slowly, 415 for another encoding, 400 for one that broke off,
 // and 429 where too many bytes are in flight.
 func (g *Gateway) ReadBody(r *http.Request) (body []byte, release func(), err error) {
-	limit := int64(g.option.MaxMessageSize)
+	held := &holding{room: &g.room}
+	if body, err = held.body(r, int64(g.option.MaxMessageSize)); err != nil {
+		held.release()
+		return nil, nil, err
+	}
+	return body, held.release, nil
+}
+
+// ReadBody is Gateway.ReadBody for handlers of routes, with a limit of theirs in
+// bytes, and without MaxBytesInFlight.
+func ReadBody(r *http.Request, limit int64) ([]byte, error) {
+	return new(holding).body(r, limit)
+}
+
+// body reads the body of r, at most limit bytes before and after inflating.
+func (h *holding) body(r *http.Request, limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
-		return nil, nil, tooLarge(limit)
+		return nil, tooLarge(limit)
 	}
 	source := io.Reader(r.Body)
 	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); encoding {
@@ -46,24 +61,22 @@ func (g *Gateway) ReadBody(r *http.Request) (body []byte, release func(), err er
 	case "gzip":
 		zipped, err := gzip.NewReader(&bounded{r.Body, limit})
 		if err != nil {
-			return nil, nil, bodyError(err, limit)
+			return nil, bodyError(err, limit)
 		}
 		source = zipped
 	default:
-		return nil, nil, refuse(http.StatusUnsupportedMediaType, protocol.Unimplemented, "Content-Encoding %.64q is not known here: send gzip or identity", encoding)
+		return nil, refuse(http.StatusUnsupportedMediaType, protocol.Unimplemented, "Content-Encoding %.64q is not known here: send gzip or identity", encoding)
 	}
-	held := &holding{room: &g.room}
-	body, err = held.read(&bounded{source, limit}, r.ContentLength)
+	body, err := h.read(&bounded{source, limit}, r.ContentLength)
 	if err != nil {
-		held.release()
-		return nil, nil, bodyError(err, limit)
+		return nil, bodyError(err, limit)
 	}
-	return body, held.release, nil
+	return body, nil
 }
 
 // holding is one body with the room that it takes.
 type holding struct {
-	room  *room
+	room  *room // nil: any
 	taken int64
 }
 
@@ -99,7 +112,7 @@ func (h *holding) read(source io.Reader, expected int64) ([]byte, error) {
 }
 
 func (h *holding) grow(n int64) bool {
-	if !h.room.take(n) {
+	if h.room != nil && !h.room.take(n) {
 		return false
 	}
 	h.taken += n

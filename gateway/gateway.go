@@ -21,6 +21,7 @@ type Gateway struct {
 	option  Option
 	forward *forwarding
 	room    room
+	shapes  shapes
 	mux     *http.ServeMux               // what was registered
 	chain   atomic.Pointer[http.Handler] // middleware round route; replaced, never changed
 

@@ -1,0 +1,252 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/sinew-rpc/sinew/gateway/internal/params"
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+// Bind serves a pattern, in the form of http.ServeMux, by an RPC method:
+//
+//	gw.Bind("POST /v1/orders/{id}", "Orders.Update")
+//
+// The request of the method is the body, a JSON object or a form, with the
+// query's and the path's values put into it: the path's win over the form's,
+// these over the query's, these over the body. What stands as text there becomes
+// a number, truth or list where the method wants one, as the provider tells of
+// its types; what does not fit, and what is required and missing, is answered
+// with 400 and a list of fields. The answer is that of a JSON call.
+//
+// A browser sends forms, and requests without a body, for pages of any origin:
+// such a request is refused with 403 when the browser says that it comes from
+// another one (see http.CrossOriginProtection). GET and HEAD are not: bind them
+// to methods that change nothing.
+func (g *Gateway) Bind(pattern, serviceMethod string) error {
+	h, err := g.bound(pattern, serviceMethod)
+	if err != nil {
+		return err
+	}
+	return g.Handle(pattern, h)
+}
+
+// binding is a route that stands for an RPC method.
+type binding struct {
+	gateway         *Gateway
+	service, method string
+	names           []string // of the path's values
+}
+
+func (g *Gateway) bound(pattern, serviceMethod string) (http.Handler, error) {
+	dot := strings.LastIndexByte(serviceMethod, '.')
+	if dot <= 0 || dot == len(serviceMethod)-1 {
+		return nil, fmt.Errorf("gateway: pattern %q: %q names no method: write Service.Method", pattern, serviceMethod)
+	}
+	return &binding{gateway: g, service: serviceMethod[:dot], method: serviceMethod[dot+1:], names: params.Names(pattern)}, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (b *binding) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	res, err := b.call(r)
+	if err != nil {
+		WriteError(w, err)
+		return
+	}
+	b.gateway.WriteJSON(w, r, res)
+}
+
+func (b *binding) call(r *http.Request) (*protocol.Message, error) {
+	body, release, err := b.gateway.ReadBody(r)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	request, err := b.request(r, body)
+	if err != nil {
+		return nil, err
+	}
+	return b.gateway.CallJSON(r, b.service, b.method, request)
+}
+
+// crossOrigin knows the requests that a browser makes for another origin's page.
+var crossOrigin = http.NewCrossOriginProtection()
+
+// request puts together the JSON of the method's request.
+func (b *binding) request(r *http.Request, body []byte) ([]byte, error) {
+	object, form, err := readObject(r, body)
+	if err != nil {
+		return nil, err
+	}
+	values, err := params.Collect(r, b.names, form)
+	if err != nil {
+		return nil, notSent(protocol.InvalidArgument, "the query cannot be read: %w", err)
+	}
+	s := b.gateway.shapes.of(r.Context(), b.gateway.backend, b.service+"."+b.method)
+	if len(values) == 0 && s == nil && len(object) > 0 {
+		return object, nil
+	}
+	return s.merge(object, values, b.names)
+}
+
+// readObject returns the body as the JSON that it is, or the form that it is.
+func readObject(r *http.Request, body []byte) (object []byte, form url.Values, err error) {
+	contentType := r.Header.Get("Content-Type")
+	if CheckJSON(r) == nil {
+		return body, nil, nil
+	}
+	if err := crossOrigin.Check(r); err != nil {
+		return nil, nil, notSent(protocol.PermissionDenied, "a page of another origin makes calls in JSON alone: %w", err)
+	}
+	switch {
+	case params.IsForm(contentType):
+		if form, err = params.Form(contentType, body); err != nil {
+			return nil, nil, notSent(protocol.InvalidArgument, "the form cannot be read: %w", err)
+		}
+		return nil, form, nil
+	case len(body) == 0:
+		return nil, nil, nil
+	}
+	return nil, nil, refuse(http.StatusUnsupportedMediaType, protocol.InvalidArgument,
+		"Content-Type is %.128q: a body is application/json or a form", contentType)
+}
+
+// invalid is a request whose fields are at fault.
+type invalid struct {
+	err    *protocol.Error
+	fields []FieldError
+}
+
+var _ FieldErrors = (*invalid)(nil)
+
+func newInvalid(fields []FieldError) error {
+	texts := make([]string, len(fields))
+	for i, f := range fields {
+		texts[i] = f.Field + " " + f.Message
+	}
+	return &invalid{notSent(protocol.InvalidArgument, "%s", strings.Join(texts, "; ")), fields}
+}
+
+// Error is that of the *protocol.Error within.
+func (i *invalid) Error() string { return i.err.Error() }
+
+// Unwrap returns the *protocol.Error.
+func (i *invalid) Unwrap() error { return i.err }
+
+// FieldErrors implements FieldErrors.
+func (i *invalid) FieldErrors() []FieldError { return i.fields }
+
+// merge returns the members of object with values put into it, under the names
+// that s has for them. A value that s does not know is left out, unless s is nil
+// or the path has it.
+func (s *shape) merge(object []byte, values url.Values, always []string) ([]byte, error) {
+	var out bytes.Buffer
+	given := make(map[string]bool, len(values))
+	var wrong []FieldError
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		canonical, p := s.property(name)
+		if s != nil && p == nil && !slices.Contains(always, name) {
+			continue
+		}
+		encoded, fault := p.value(values[name])
+		if fault != "" {
+			wrong = append(wrong, FieldError{Field: name, Message: fault})
+		}
+		addMember(&out, canonical, encoded)
+		given[fold(canonical)] = true
+	}
+	if err := addMembers(&out, object, given); err != nil {
+		return nil, err
+	}
+	if s != nil {
+		for _, name := range s.Required {
+			if !given[fold(name)] {
+				wrong = append(wrong, FieldError{Field: name, Message: "is required"})
+			}
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, newInvalid(wrong)
+	}
+	if out.Len() == 0 {
+		return []byte("{}"), nil
+	}
+	out.WriteByte('}')
+	return out.Bytes(), nil
+}
+
+func addMember(out *bytes.Buffer, name string, value []byte) {
+	if out.Len() == 0 {
+		out.WriteByte('{')
+	} else {
+		out.WriteByte(',')
+	}
+	out.Write(quoteJSON(name))
+	out.WriteByte(':')
+	out.Write(value)
+}
+
+// addMembers copies the members of object to out, but for those whose names, in
+// whatever case, are given already. It adds the names that it copied to given.
+func addMembers(out *bytes.Buffer, object []byte, given map[string]bool) error {
+	if len(object) == 0 {
+		return nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(object))
+	if open, err := decoder.Token(); err != nil || open != json.Delim('{') {
+		return notJSON(err)
+	}
+	own := make(map[string]bool)
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			return notJSON(err)
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return notJSON(err)
+		}
+		name, _ := token.(string) // a key is a string, or Token fails
+		if folded := fold(name); !given[folded] {
+			addMember(out, name, value)
+			own[folded] = true
+		}
+	}
+	if _, err := decoder.Token(); err != nil {
+		return notJSON(err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return notSent(protocol.InvalidArgument, "something follows the JSON object of the body")
+	}
+	maps.Copy(given, own)
+	return nil
+}
+
+// fold returns what is the same for names that encoding/json takes for one field.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		for {
+			next := unicode.SimpleFold(r)
+			if next <= r { // the least of its kind comes after the greatest
+				return next
+			}
+			r = next
+		}
+	}, name)
+}
+
+func notJSON(err error) error {
+	if err == nil {
+		return notSent(protocol.InvalidArgument, "the body is JSON, but no object")
+	}
+	return notSent(protocol.InvalidArgument, "the body is no JSON object: %w", err)
+}

@@ -1,0 +1,114 @@
+// Package bind fills a struct from an HTTP request, for handlers of routes: from
+// its body in JSON or its form, its query and the parts of its path, and says
+// which fields are at fault.
+//
+//	type update struct {
+//		ID    int64    `json:"id" validate:"required"`
+//		Notes []string `json:"notes" validate:"max=10,dive,max=200"`
+//	}
+//
+//	err := gw.Handle("POST /orders/{id}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+//		var u update
+//		if err := bind.Request(r, &u); err != nil {
+//			gateway.WriteError(w, err)
+//			return
+//		}
+//		…
+//	}))
+//
+// It is a package of its own for its libraries: github.com/go-playground/form
+// reads forms, github.com/go-playground/validator knows the rules of the tag
+// "validate".
+package bind
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strings"
+	"sync"
+
+	"github.com/go-playground/form/v4"
+	"github.com/go-playground/validator/v10"
+
+	"github.com/sinew-rpc/sinew/gateway"
+	"github.com/sinew-rpc/sinew/gateway/internal/params"
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+// MaxBody bounds the bodies that Request reads, in bytes. For less, put
+// middleware.BodyLimit round the handler.
+const MaxBody = 16 << 20
+
+// Request fills v, a pointer to a struct, from r and checks it. The name of a
+// field is that of its json tag, in the body, the form, the query and the path
+// alike ("items[0].count" within); values of the path win over those of the form,
+// these over the query's, these over the body's. Path values are those that
+// r.Pattern names. Then v is held against its tags "validate".
+//
+// The error has code InvalidArgument and names every field that is at fault, for
+// gateway.WriteError to tell; or it is that of gateway.ReadBody, or one of status
+// 415 for a body that is neither JSON nor a form. It may run concurrently.
+func Request(r *http.Request, v any) error {
+	body, err := gateway.ReadBody(r, MaxBody)
+	if err != nil {
+		return err
+	}
+	contentType := r.Header.Get("Content-Type")
+	var sent url.Values
+	switch {
+	case params.IsForm(contentType):
+		if sent, err = params.Form(contentType, body); err != nil {
+			return protocol.Errorf(protocol.InvalidArgument, "the form cannot be read: %w", err)
+		}
+	case len(body) > 0:
+		if err := gateway.CheckJSON(r); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(body, v); err != nil {
+			return jsonError(err)
+		}
+	}
+	values, err := params.Collect(r, params.Names(r.Pattern), sent)
+	if err != nil {
+		return protocol.Errorf(protocol.InvalidArgument, "the query cannot be read: %w", err)
+	}
+	if err := decoder().Decode(v, values); err != nil {
+		return formError(err)
+	}
+	return validationError(validate().Struct(v))
+}
+
+// fieldName is the name of a field as callers write it.
+func fieldName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
+}
+
+var decoder = sync.OnceValue(func() *form.Decoder {
+	d := form.NewDecoder()
+	d.RegisterTagNameFunc(fieldName)
+	return d
+})
+
+var validate = sync.OnceValue(func() *validator.Validate {
+	v := validator.New(validator.WithRequiredStructEnabled())
+	v.RegisterTagNameFunc(func(f reflect.StructField) string {
+		if name := fieldName(f); name != "" {
+			return name
+		}
+		return f.Name
+	})
+	return v
+})
+
+// jsonError says which field a body in JSON got wrong.
+func jsonError(err error) error {
+	var wrongType *json.UnmarshalTypeError
+	if errors.As(err, &wrongType) && wrongType.Field != "" {
+		return newError([]gateway.FieldError{{Field: wrongType.Field, Message: "must be " + kindName(wrongType.Type) + ", not a " + wrongType.Value}})
+	}
+	return protocol.Errorf(protocol.InvalidArgument, "the body is no JSON for this: %w", err)
+}

@@ -1,0 +1,88 @@
+// Package params collects what a request says beside a body in JSON: the parts of
+// its path that a pattern names, its query and its form.
+package params
+
+import (
+	"bytes"
+	"io"
+	"maps"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Collect returns the values of the request by name: those of the path before
+// those of form, these before those of the query. names are the path's; form may
+// be nil.
+func Collect(r *http.Request, names []string, form url.Values) (url.Values, error) {
+	all, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(all, form)
+	for _, name := range names {
+		all[name] = []string{r.PathValue(name)}
+	}
+	return all, nil
+}
+
+// Names returns the wildcards of a pattern of http.ServeMux: of "GET
+// /orders/{id}/{rest...}" it is id and rest.
+func Names(pattern string) []string {
+	var names []string
+	for {
+		_, after, found := strings.Cut(pattern, "{")
+		name, rest, closed := strings.Cut(after, "}")
+		if !found || !closed {
+			return names
+		}
+		if name = strings.TrimSuffix(name, "..."); name != "" && name != "$" {
+			names = append(names, name)
+		}
+		pattern = rest
+	}
+}
+
+// IsForm tells whether the content type is one of a form's.
+func IsForm(contentType string) bool {
+	kind, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (kind == formURLEncoded || kind == formMultipart)
+}
+
+const (
+	formURLEncoded = "application/x-www-form-urlencoded"
+	formMultipart  = "multipart/form-data"
+)
+
+// Form reads the fields of a form, which contentType says body is. Files in it
+// are passed over.
+func Form(contentType string, body []byte) (url.Values, error) {
+	kind, options, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return nil, err
+	}
+	if kind == formURLEncoded {
+		return url.ParseQuery(string(body))
+	}
+	form := make(url.Values)
+	reader := multipart.NewReader(bytes.NewReader(body), options["boundary"])
+	for {
+		part, err := reader.NextPart()
+		if err == io.EOF {
+			return form, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if part.FormName() == "" || part.FileName() != "" {
+			continue
+		}
+		value, err := io.ReadAll(part) // no more than body holds
+		if err != nil {
+			return nil, err
+		}
+		form.Add(part.FormName(), string(value))
+	}
+}
