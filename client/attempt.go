@@ -19,7 +19,7 @@ func (c *sgClient) attemptAt(ctx context.Context, m *member, t *target, req, res
 	if c.attempts == nil {
 		return m.conn.call(ctx, t.call, t.info.ServiceMethod, req, resp)
 	}
-	return c.attempts(ctx, &Attempt{Provider: m.node.Provider, ServiceMethod: t.info.ServiceMethod, conn: m.conn, call: t.call, req: req, resp: resp})
+	return c.attempts(ctx, &Attempt{Number: t.info.Attempt, Provider: m.node.Provider, ServiceMethod: t.info.ServiceMethod, conn: m.conn, call: t.call, req: req, resp: resp})
 }
 
 // attemptMeasured is for selectors that look at load, latency or failures.

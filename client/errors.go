@@ -88,3 +88,19 @@ func isMove(err error) bool {
 	}
 	return false
 }
+
+// saysElsewhere reports whether err says that another provider may well serve
+// the call.
+func saysElsewhere(err error) bool {
+	var e *protocol.Error
+	return errors.As(err, &e) && e != nil && e.Elsewhere
+}
+
+// asError is funnel for an error that is to be changed: err itself, or err as
+// the cause of one.
+func asError(err error) *protocol.Error {
+	if e, ok := funnel(err).(*protocol.Error); ok && e != nil {
+		return e
+	}
+	return protocol.NewError(protocol.Unknown, err.Error())
+}

@@ -3,6 +3,7 @@ package client_test
 import (
 	"crypto/tls"
 	"errors"
+	"math"
 	"testing"
 
 	"github.com/sinew-rpc/sinew/client"
@@ -26,9 +27,11 @@ func TestBadOptionsAreNamed(t *testing.T) {
 		{"MetaData", func(op *client.SGOption) { op.MetaData = map[string]string{"Upper": "x"} }},
 		{"Registry", func(op *client.SGOption) { op.Registry = nil }},
 		{"AppKey", func(op *client.SGOption) { op.AppKey = "another" }},
-		{"FailMode", func(op *client.SGOption) { op.FailMode = client.FailOver }},
 		{"FailMode", func(op *client.SGOption) { op.FailMode = 77 }},
 		{"Retries", func(op *client.SGOption) { op.Retries = 1 }},
+		{"Retries", func(op *client.SGOption) { op.FailMode, op.Retries = client.FailSafe, 1 }},
+		{"RetryBudget", func(op *client.SGOption) { op.RetryBudget = math.NaN() }},
+		{"Idempotent[1]", func(op *client.SGOption) { op.Idempotent = []string{"A.*", "Echo"} }},
 		{"CircuitBreakerThreshold", func(op *client.SGOption) { op.CircuitBreakerThreshold = 5 }},
 		{"Tags", func(op *client.SGOption) { op.Tags = map[string]string{"Upper": "x"} }},
 	} {

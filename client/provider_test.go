@@ -25,9 +25,10 @@ type provider struct {
 	cfg     transport.SessionConfig
 	wg      sync.WaitGroup
 
-	accepted atomic.Int32 // connections
-	calls    atomic.Int32 // of Echo.Say
-	goaway   atomic.Bool  // new connections are told to go
+	accepted atomic.Int32                   // connections
+	calls    atomic.Int32                   // of Echo.Say
+	goaway   atomic.Bool                    // new connections are told to go
+	refusal  atomic.Pointer[protocol.Error] // of every request, before it runs
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -55,6 +56,12 @@ func serve(t testing.TB, ln net.Listener) *provider {
 		defer p.mu.Unlock()
 		p.hellos = append(p.hellos, *h)
 	}}
+	d.Admission = func(context.Context, *protocol.Header, int) error {
+		if e := p.refusal.Load(); e != nil {
+			return e
+		}
+		return nil
+	}
 	p.cfg = transport.SessionConfig{Handler: d, Workers: &p.workers, Intern: p.table.Intern}
 	p.handle("Echo.Say", func(_ context.Context, req *text) (*text, error) {
 		p.calls.Add(1)

@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/sinew-rpc/sinew/internal/backoff"
+	"github.com/sinew-rpc/sinew/internal/endpoint"
 	"github.com/sinew-rpc/sinew/protocol"
 	"github.com/sinew-rpc/sinew/registry"
 	"github.com/sinew-rpc/sinew/selector"
 )
-
-// maxMoves is how often one call goes on to another provider because it met one
-// that was gone or leaving.
-const maxMoves = 8
 
 // sgClient is a client of an application. Beside the workers of its core it
 // owns one goroutine, the watch on the registry.
@@ -30,9 +29,15 @@ type sgClient struct {
 	viewing   sync.Mutex           // held while a new view is made of the old one
 	view      atomic.Pointer[view] // replaced with viewing held, never changed
 	whole     bool                 // no filter asks about each call
+	plain     bool                 // a call is one attempt with all of its time
 	measured  bool                 // the selector looks at what nodes have learnt
 	filtering sync.Pool            // of *[]*selector.Node, scratch for pick
-	counts    counters             // for Stats
+
+	idempotent methodSet // methods that may run more than once
+	backoff    backoff.Policy
+	budget     *budget // nil: any number of retries
+	counts     counters
+	swallowed  swallowed
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -57,6 +62,14 @@ func NewSGClient(op SGOption) (SGClient, error) {
 		connections: make(map[*connection]struct{}),
 		whole:       len(option.Filters) == 0,
 		measured:    option.Selector != selector.NewRandomSelector(),
+		plain:       !option.FailMode.persists() && option.AttemptTimeout <= 0,
+		backoff:     backoff.Policy{Initial: option.RetryBackoff, Max: option.RetryBackoffMax},
+	}
+	if c.idempotent, err = newMethodSet("Idempotent", option.Idempotent); err != nil {
+		return nil, err
+	}
+	if !c.plain {
+		c.budget = newBudget(option.RetryBudget, option.RetryBudgetMin)
 	}
 	if err := c.compose(c.invoke); err != nil {
 		return nil, err
@@ -75,13 +88,18 @@ func (c *sgClient) invoke(ctx context.Context, serviceMethod string, req, resp a
 	counted := c.counts.begin()
 	defer counted.ended.Add(1)
 	err := c.govern(ctx, counted, serviceMethod, req, resp)
-	if err != nil {
-		c.counts.failed(err)
+	if err == nil {
+		return nil
+	}
+	c.counts.failed(err)
+	if c.option.FailMode == FailSafe {
+		c.swallow(serviceMethod, resp, err)
+		return nil
 	}
 	return err
 }
 
-// govern is FailFast.
+// govern makes a call, with as many attempts as its fail mode takes.
 func (c *sgClient) govern(ctx context.Context, counted *often, serviceMethod string, req, resp any) error {
 	pc := perCallOf(ctx)
 	if pc.err != nil {
@@ -94,41 +112,23 @@ func (c *sgClient) govern(ctx context.Context, counted *often, serviceMethod str
 	t := target{info: selector.PickInfo{ServiceMethod: serviceMethod, Key: pc.key, Tags: c.tagsOf(pc)}, call: pc}
 	m, err := c.pick(ctx, v, &t)
 	if err != nil {
-		return err
+		return c.nobodyPicked(ctx, t, err)
 	}
 	counted.attempts.Add(1)
-	if err = c.attempt(ctx, m, &t, req, resp); err == nil || !isMove(err) {
-		return err
+	if !c.plain {
+		p := c.newPursuit(ctx, t, req, resp)
+		return p.run(m)
 	}
-	return c.moveOn(ctx, m, t, err, req, resp)
-}
-
-// moveOn takes a call that met a provider which was gone or leaving to others,
-// to each at most once and within the call's time.
-func (c *sgClient) moveOn(ctx context.Context, m *member, t target, err error, req, resp any) error {
-	for range maxMoves {
-		t.tried = append(t.tried, m)
-		v, viewErr := c.currentView(ctx)
-		if viewErr != nil || ctx.Err() != nil {
-			break
-		}
-		next, pickErr := c.pick(ctx, v, &t)
-		if pickErr != nil {
-			break // err says more than that nobody is left
-		}
-		m = next
-		c.counts.moves.Add(1)
-		if err = c.attempt(ctx, m, &t, req, resp); err == nil || !isMove(err) {
-			return err
-		}
+	begun, known := endpoint.Begun(ctx)
+	if !known {
+		begun = time.Now()
 	}
-	var e *protocol.Error
-	if len(t.tried) < 2 || !errors.As(err, &e) {
-		return err
+	if err = c.attempt(ctx, m, &t, req, resp); err == nil {
+		return nil
 	}
-	told := *e
-	told.Message = fmt.Sprintf("%d providers tried, the last: %s", len(t.tried), e.Message)
-	return &told
+	p := c.newPursuit(ctx, t, req, resp)
+	p.begun = begun
+	return p.goOn(m, err)
 }
 
 // Services implements SGClient.

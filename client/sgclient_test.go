@@ -116,7 +116,7 @@ func TestEveryProviderGone(t *testing.T) {
 		}
 		c := newSG(t, n, r, nil)
 		err := c.Call(context.Background(), "Echo.Say", &text{}, nil)
-		wantError(t, err, protocol.Unavailable, protocol.NotSent, "3 providers tried")
+		wantError(t, err, protocol.Unavailable, protocol.NotSent, "3 providers")
 	})
 }
 

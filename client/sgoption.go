@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,36 +12,14 @@ import (
 	"github.com/sinew-rpc/sinew/selector"
 )
 
-// FailMode says what becomes of a call whose attempt failed.
-type FailMode uint8
-
+// What zero stands for in an SGOption.
 const (
-	// FailFast makes one attempt and returns its error. An attempt that met a
-	// lost connection, or a provider that is leaving, before it ran is none: the
-	// call goes on to another provider. It is the default.
-	FailFast FailMode = iota
-	// FailOver tries again at other providers. Not in this version.
-	FailOver
-	// FailRetry tries again at the same provider. Not in this version.
-	FailRetry
-	// FailSafe logs a failure and swallows it. Not in this version.
-	FailSafe
+	DefaultRetries         = 2
+	DefaultRetryBackoff    = 10 * time.Millisecond
+	DefaultRetryBackoffMax = time.Second
+	DefaultRetryBudget     = 0.2
+	DefaultRetryBudgetMin  = 10
 )
-
-// String returns the mode's name.
-func (m FailMode) String() string {
-	switch m {
-	case FailFast:
-		return "FailFast"
-	case FailOver:
-		return "FailOver"
-	case FailRetry:
-		return "FailRetry"
-	case FailSafe:
-		return "FailSafe"
-	}
-	return fmt.Sprintf("FailMode(%d)", uint8(m))
-}
 
 // SGOption is what a governed client needs: an Option for the connections, and
 // who is called. Registry must be set; every other zero is a default.
@@ -72,11 +51,39 @@ type SGOption struct {
 	// no CR, LF or NUL.
 	Tags map[string]string
 
-	// FailMode must be FailFast in this version.
+	// FailMode says what becomes of a call whose attempt failed. The default is
+	// FailFast.
 	FailMode FailMode
-	// Retries counts further attempts of FailOver and FailRetry. It must not
-	// be positive in this version.
+	// Retries is how many further attempts FailOver and FailRetry make. The
+	// default is 2; negative is none. It must not be positive for the others,
+	// which make one attempt.
 	Retries int
+	// RetryBackoff is the longest pause before the first retry of a call; it
+	// doubles with each further one up to RetryBackoffMax. Half of each pause
+	// is left to chance. The default is 10 ms; negative waits only where a
+	// provider asks for it.
+	RetryBackoff time.Duration
+	// RetryBackoffMax is the longest pause. The default, also for a negative
+	// value, is 1 s; at least RetryBackoff.
+	RetryBackoffMax time.Duration
+	// RetryBudget is which share of the client's calls of the last ten seconds
+	// its retries and hedges may be, all calls together. The default is 0.2;
+	// negative is no bound.
+	RetryBudget float64
+	// RetryBudgetMin is how many retries and hedges ten seconds allow however
+	// few the calls are. The default is 10; negative is none.
+	RetryBudgetMin int
+	// AttemptTimeout bounds one attempt, within what is left of the call. The
+	// default, for a call that is idempotent, is what is left divided by the
+	// attempts that are left, so that the last has as much time as the first;
+	// for others, which are not tried again once they may have run, it is all
+	// that is left. Negative is always that.
+	AttemptTimeout time.Duration
+	// Idempotent names methods that may run more than once without harm, as
+	// "Service.Method", "Service.*" or "*". A call can say it too, see the
+	// function Idempotent.
+	Idempotent []string
+
 	// CircuitBreakerThreshold is how many failures within CircuitBreakerWindow
 	// keep calls from a provider. It must not be positive in this version.
 	CircuitBreakerThreshold int
@@ -116,6 +123,7 @@ func (o SGOption) complete() (SGOption, error) {
 		return o, err
 	}
 	o.Option = option
+	o.completeRetries()
 	o.Filters = slices.Clone(o.Filters)
 	o.Tags = maps.Clone(o.Tags)
 	if !o.Tagged {
@@ -130,16 +138,30 @@ func (o SGOption) complete() (SGOption, error) {
 	return o, nil
 }
 
+// completeRetries replaces the zeros of what governs further attempts.
+func (o *SGOption) completeRetries() {
+	if o.FailMode.persists() {
+		o.Retries = max(0, cmp.Or(o.Retries, DefaultRetries))
+	} else {
+		o.Retries = 0
+	}
+	o.RetryBackoff = max(0, cmp.Or(o.RetryBackoff, DefaultRetryBackoff))
+	o.RetryBackoffMax = positive(o.RetryBackoffMax, DefaultRetryBackoffMax)
+	o.RetryBudget = cmp.Or(o.RetryBudget, DefaultRetryBudget)
+	o.RetryBudgetMin = max(0, cmp.Or(o.RetryBudgetMin, DefaultRetryBudgetMin))
+	o.Idempotent = slices.Clone(o.Idempotent)
+}
+
 // checkGovernance refuses what this version does not have: no feature pretends
 // to work.
 func (o *SGOption) checkGovernance() error {
 	switch {
 	case o.FailMode > FailSafe:
 		return &OptionError{"FailMode", fmt.Sprintf("%v does not exist", o.FailMode)}
-	case o.FailMode != FailFast:
-		return &OptionError{"FailMode", fmt.Sprintf("is %v, and this version has FailFast only", o.FailMode)}
-	case o.Retries > 0:
-		return &OptionError{"Retries", "is positive, and this version has FailFast only, which makes one attempt"}
+	case o.Retries > 0 && !o.FailMode.persists():
+		return &OptionError{"Retries", fmt.Sprintf("is positive, and %v makes one attempt: set FailMode to FailOver or FailRetry", o.FailMode)}
+	case o.RetryBudget != o.RetryBudget:
+		return &OptionError{"RetryBudget", "is not a number"}
 	case o.CircuitBreakerThreshold > 0:
 		return &OptionError{"CircuitBreakerThreshold", "is positive, and this version has no breaker: leave it 0"}
 	}

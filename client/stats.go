@@ -40,6 +40,6 @@ type Stats struct {
 // Stats implements SGClient.
 func (c *sgClient) Stats() Stats {
 	s := c.counts.snapshot()
-	s.BudgetLeft = -1
+	s.BudgetLeft = c.budget.left()
 	return s
 }

@@ -24,8 +24,9 @@ type Wrapper interface {
 
 // Attempt is one try of a call at one provider.
 type Attempt struct {
-	// Number counts the attempts of a call that reached, or may have reached,
-	// a provider; the first is 0.
+	// Number is 0 for the first attempt of a call, and one more for each retry
+	// and hedge. One that met a provider which was gone or leaving is made
+	// again elsewhere under the same number.
 	Number int
 	// Provider is who is called. It is for reading alone.
 	Provider registry.Provider

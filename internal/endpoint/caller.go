@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"time"
 
 	"github.com/sinew-rpc/sinew/protocol"
 	"github.com/sinew-rpc/sinew/transport"
@@ -60,6 +59,9 @@ func (c *Caller) CallWith(ctx context.Context, s *transport.Session, extra map[s
 	reply, callErr := s.RoundTrip(wait, deadline, &h, body)
 	if callErr != nil {
 		return c.explain(ctx, &h, callErr)
+	}
+	if held, ok := resp.(*Held); ok {
+		return held.keep(c, &h, reply)
 	}
 	defer reply.Release()
 	if h.MessageType == protocol.TypeOneway {
@@ -161,18 +163,6 @@ func (c *Caller) explain(ctx context.Context, h *protocol.Header, err error) err
 	explained := *e
 	explained.Message = fullName(h) + ": " + text
 	return &explained
-}
-
-// LimitText says which limit ended a call that was made with ctx, for an error
-// of code DeadlineExceeded.
-func LimitText(ctx context.Context) string {
-	if c, ok := ctx.(*Context); ok && c.limit > 0 {
-		return fmt.Sprintf("no answer within RequestTimeout (%v)", c.limit)
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		return "no answer before the deadline of the caller's context, " + deadline.Format(time.RFC3339Nano)
-	}
-	return "no answer before the deadline"
 }
 
 func fullName(h *protocol.Header) string {

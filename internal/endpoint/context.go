@@ -18,7 +18,7 @@ import (
 type Context struct {
 	parent   context.Context
 	deadline time.Time          // zero: none
-	limit    time.Duration      // what made deadline, where it is not the parent's
+	limit    time.Duration      // what made deadline; 0 where it is the parent's
 	session  *transport.Session // nil for a call that this side makes
 	task     *task              // the request being served; nil for a call that this side makes
 
@@ -45,12 +45,7 @@ var _ context.Context = (*Context)(nil)
 // positive and earlier. Its End must be called.
 func Bound(parent context.Context, timeout time.Duration) *Context {
 	c := &Context{parent: parent}
-	c.deadline, _ = parent.Deadline()
-	if timeout > 0 {
-		if d := time.Now().Add(timeout); c.deadline.IsZero() || d.Before(c.deadline) {
-			c.deadline, c.limit = d, timeout
-		}
-	}
+	c.narrow(timeout)
 	return c
 }
 
@@ -110,7 +105,10 @@ func (c *Context) errLocked() error {
 	return nil
 }
 
-type contextKey struct{}
+type (
+	contextKey struct{}
+	limitKey   struct{} // of the limit of a call that this side makes
+)
 
 // Value returns what the parent holds; for a request its metadata and its
 // session, and nothing of a parent: what a gateway beside the server keeps in
@@ -124,6 +122,10 @@ func (c *Context) Value(key any) any {
 	case protocol.IncomingMetaKey:
 		if c.task != nil {
 			return c.task.req.MetaData
+		}
+	case limitKey:
+		if c.limit > 0 {
+			return limit{"RequestTimeout", c.limit, c.deadline}
 		}
 	}
 	switch {
@@ -239,14 +241,4 @@ func (c *Context) takeReplyMeta() map[string]string {
 		return nil
 	}
 	return c.rare.replyMeta
-}
-
-// waitOn returns what a call made with ctx has to watch: a context whose Done
-// costs nothing more, and the deadline that counts.
-func waitOn(ctx context.Context) (context.Context, time.Time) {
-	if c, ok := ctx.(*Context); ok && c.task == nil {
-		return c.parent, c.deadline
-	}
-	deadline, _ := ctx.Deadline()
-	return ctx, deadline
 }
