@@ -61,7 +61,6 @@ func NewSGClient(op SGOption) (SGClient, error) {
 		ready:       make(chan struct{}),
 		connections: make(map[*connection]struct{}),
 		whole:       len(option.Filters) == 0,
-		measured:    option.Selector != selector.NewRandomSelector(),
 		plain:       !option.FailMode.persists() && option.AttemptTimeout <= 0,
 		backoff:     backoff.Policy{Initial: option.RetryBackoff, Max: option.RetryBackoffMax},
 	}
@@ -71,6 +70,8 @@ func NewSGClient(op SGOption) (SGClient, error) {
 	if !c.plain {
 		c.budget = newBudget(option.RetryBudget, option.RetryBudgetMin)
 	}
+	_, blind := option.Selector.(selector.Blind)
+	c.measured = !blind
 	if err := c.compose(c.invoke); err != nil {
 		return nil, err
 	}

@@ -57,3 +57,24 @@ func ExampleBaseFilter() {
 	fmt.Println(f.Static(near), f.Static(far))
 	// Output: true false
 }
+
+// Keys stay where they are when another provider comes, unless it is now theirs.
+func ExampleNewConsistentHashSelector() {
+	s := selector.NewConsistentHashSelector(0)
+	var nodes []*selector.Node
+	for _, key := range []string{"tcp@a:1", "tcp@b:1", "tcp@c:1", "tcp@d:1"} {
+		nodes = append(nodes, selector.NewNode(registry.Provider{ProviderKey: key}))
+	}
+	for _, list := range [][]*selector.Node{nodes[:3], nodes} { // d comes later
+		s.(selector.Updater).Update(list) // the client does this
+		fmt.Print("of ", len(list))
+		for _, key := range []string{"ann", "bob", "eve"} {
+			n := s.Pick(context.Background(), selector.PickInfo{Key: key}, list)
+			fmt.Print(", ", key, " at ", n.Provider.ProviderKey)
+		}
+		fmt.Println()
+	}
+	// Output:
+	// of 3, ann at tcp@b:1, bob at tcp@c:1, eve at tcp@a:1
+	// of 4, ann at tcp@d:1, bob at tcp@c:1, eve at tcp@a:1
+}

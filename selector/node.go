@@ -15,8 +15,14 @@ type Node struct {
 	// and the slices in it included; when it changes, the client goes on with
 	// another Node (see With).
 	Provider registry.Provider
+	// SlowStart is how long the node's share grows after its provider began to
+	// serve, see Warmth; zero or negative: it has its full share at once. It is
+	// set before the node is used, and not changed afterwards.
+	SlowStart time.Duration
 
-	stats *stats
+	joined time.Time   // when this instance was first seen, by the clock here
+	warm   atomic.Bool // slow start is over: nobody need look at the clock
+	stats  *stats
 }
 
 // stats is shared by all nodes of one provider over time.
@@ -30,13 +36,19 @@ type stats struct {
 
 // NewNode returns a node without history. It keeps p.
 func NewNode(p registry.Provider) *Node {
-	return &Node{Provider: p, stats: &stats{born: time.Now()}}
+	now := time.Now()
+	return &Node{Provider: p, joined: now, stats: &stats{born: now}}
 }
 
 // With returns a node for p, the changed entry of the same provider, with the
-// history of n: calls begun on either count for both.
+// history of n: calls begun on either count for both. Another instance at the
+// same address starts slowly anew.
 func (n *Node) With(p registry.Provider) *Node {
-	return &Node{Provider: p, stats: n.stats}
+	next := &Node{Provider: p, SlowStart: n.SlowStart, joined: n.joined, stats: n.stats}
+	if p.Supersedes(n.Provider) {
+		next.joined = time.Now()
+	}
+	return next
 }
 
 // Begin notes that an attempt is given to the node. Every Begin is followed by

@@ -28,6 +28,14 @@ type Updater interface {
 	Update(nodes []*Node)
 }
 
+// Blind is implemented by a Selector that does not look at what calls teach
+// about a node (InFlight, Latency, Failures), so that a client need not measure
+// them.
+type Blind interface {
+	// Blind does nothing.
+	Blind()
+}
+
 // PickInfo is what a policy or a filter may know about the call.
 type PickInfo struct {
 	// ServiceMethod is what is called, as "Service.Method".

@@ -23,9 +23,21 @@ func nodes(n int) []*selector.Node {
 
 // policies is every Selector of the package: what follows holds for all.
 var policies = map[string]func() selector.Selector{
-	"random": selector.NewRandomSelector,
+	"random":               selector.NewRandomSelector,
+	"round robin":          selector.NewRoundRobinSelector,
+	"weighted round robin": selector.NewWeightedRoundRobinSelector,
+	"P2C":                  selector.NewP2CSelector,
+	"consistent hash":      func() selector.Selector { return selector.NewConsistentHashSelector(0) },
 }
 
+// update tells s of list, as a client does, if s wants to know.
+func update(s selector.Selector, list []*selector.Node) {
+	if u, ok := s.(selector.Updater); ok {
+		u.Update(list)
+	}
+}
+
+// forEachPolicy runs test with each policy.
 func forEachPolicy(t *testing.T, test func(*testing.T, selector.Selector)) {
 	for name, policy := range policies {
 		t.Run(name, func(t *testing.T) { test(t, policy().New()) })
@@ -52,13 +64,53 @@ func TestPickSpreadsEvenly(t *testing.T) {
 		for range rounds {
 			picked[s.Pick(t.Context(), selector.PickInfo{}, list)]++
 		}
-		// A fair draw is within 6 standard deviations but once in 10^8 runs.
-		mean := float64(rounds) / count
-		sigma := math.Sqrt(mean * (1 - 1.0/count))
-		for _, n := range list {
-			if got := float64(picked[n]); math.Abs(got-mean) > 6*sigma {
-				t.Errorf("%s was picked %v times of %d, want about %v", n.Provider.ProviderKey, got, rounds, mean)
+		wantEven(t, picked, list, rounds)
+		update(s, list)
+		clear(picked)
+		for range rounds {
+			picked[s.Pick(t.Context(), selector.PickInfo{}, list)]++
+		}
+		wantEven(t, picked, list, rounds)
+	})
+}
+
+func wantEven(t *testing.T, picked map[*selector.Node]int, list []*selector.Node, rounds int) {
+	t.Helper()
+	// A fair draw is within 6 standard deviations but once in 10^8 runs.
+	mean := float64(rounds) / float64(len(list))
+	sigma := math.Sqrt(mean * (1 - 1/float64(len(list))))
+	for _, n := range list {
+		if got := float64(picked[n]); math.Abs(got-mean) > 6*sigma {
+			t.Errorf("%s was picked %v times of %d, want about %v", n.Provider.ProviderKey, got, rounds, mean)
+		}
+	}
+}
+
+// Nobody is picked who is not in the list of this call, whatever was prepared.
+func TestPickFromWhatIsThere(t *testing.T) {
+	forEachPolicy(t, func(t *testing.T, s selector.Selector) {
+		list := nodes(10)
+		update(s, list)
+		changed := list[4].With(registry.Provider{ProviderKey: list[4].Provider.ProviderKey, Weight: 3})
+		some := []*selector.Node{list[7], changed}
+		picked := make(map[*selector.Node]int)
+		for i := range 2000 {
+			info := selector.PickInfo{}
+			if i%2 == 0 {
+				info.Key = fmt.Sprint("key ", i)
 			}
+			picked[s.Pick(t.Context(), info, some)]++
+		}
+		if len(picked) != 2 || picked[some[0]] == 0 || picked[some[1]] == 0 {
+			t.Errorf("picked %v from two nodes", picked)
+		}
+		strangers := nodes(2)
+		if n := s.Pick(t.Context(), selector.PickInfo{Key: "k"}, strangers); n != strangers[0] && n != strangers[1] {
+			t.Errorf("picked %v from two nodes that were never in a list", n)
+		}
+		update(s, nil)
+		if n := s.Pick(t.Context(), selector.PickInfo{Key: "k"}, nil); n != nil {
+			t.Errorf("picked %v from an empty list", n)
 		}
 	})
 }
@@ -67,9 +119,14 @@ func TestPickAllocatesNothing(t *testing.T) {
 	forEachPolicy(t, func(t *testing.T, s selector.Selector) {
 		list := nodes(1000)
 		ctx := t.Context()
-		info := selector.PickInfo{ServiceMethod: "Arith.Add", Tags: map[string]string{"idc": "lf"}}
-		if n := testing.AllocsPerRun(1000, func() { s.Pick(ctx, info, list) }); n != 0 {
-			t.Errorf("Pick from 1000 nodes allocates %v times", n)
+		info := selector.PickInfo{ServiceMethod: "Arith.Add", Key: "u42", Tags: map[string]string{"idc": "lf"}}
+		for _, prepared := range []bool{false, true} {
+			if prepared {
+				update(s, list)
+			}
+			if n := testing.AllocsPerRun(1000, func() { s.Pick(ctx, info, list) }); n != 0 {
+				t.Errorf("prepared %v: Pick from 1000 nodes allocates %v times", prepared, n)
+			}
 		}
 	})
 }
@@ -77,11 +134,18 @@ func TestPickAllocatesNothing(t *testing.T) {
 func TestPickConcurrently(t *testing.T) {
 	forEachPolicy(t, func(t *testing.T, s selector.Selector) {
 		list := nodes(3)
+		list[2].SlowStart = time.Millisecond
 		var callers sync.WaitGroup
+		callers.Go(func() {
+			for range 100 {
+				update(s, nodes(3))
+				update(s, list)
+			}
+		})
 		for range 8 {
 			callers.Go(func() {
-				for range 1000 {
-					n := s.Pick(t.Context(), selector.PickInfo{}, list)
+				for i := range 1000 {
+					n := s.Pick(t.Context(), selector.PickInfo{Key: fmt.Sprint(i % 7)}, list)
 					n.Begin()
 					now := time.Now()
 					n.Latency(now)
@@ -207,14 +271,20 @@ func TestBaseFilterLetsEverythingPass(t *testing.T) {
 	}
 }
 
+// Of a thousand nodes of different weights, as a client picks: prepared.
 func BenchmarkPick(b *testing.B) {
 	for name, policy := range policies {
 		b.Run(name, func(b *testing.B) {
-			s, list, ctx := policy(), nodes(1000), context.Background()
+			s, list, ctx := policy().New(), nodes(1000), context.Background()
+			for i, n := range list {
+				n.Provider.Weight = 1 + i%5
+				n.Succeeded(time.Now(), time.Duration(1+i%7)*time.Millisecond)
+			}
+			update(s, list)
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					s.Pick(ctx, selector.PickInfo{}, list)
+					s.Pick(ctx, selector.PickInfo{Key: "u42"}, list)
 				}
 			})
 		})
