@@ -18,7 +18,7 @@ export SINEW_REQUIRE_SERVERS ?= 1
 all: test
 
 help:
-	@echo "servers   installs ZooKeeper and etcd by apt-get, where they are missing"
+	@echo "servers   installs ZooKeeper, etcd and Redis by apt-get, where they are missing"
 	@echo "lint      gofmt, go vet, staticcheck"
 	@echo "test      lint, unit tests with the race detector, core end-to-end tests"
 	@echo "test-all  test, all end-to-end tests, fuzzing for some seconds per target"
