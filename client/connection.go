@@ -94,10 +94,10 @@ func (n *connection) send(ctx context.Context, s *transport.Session, pc *perCall
 		caller = &n.core.raw
 	}
 	if pc.replyMeta == nil {
-		return caller.CallWith(ctx, s, pc.tagMeta, service, method, req, resp, nil)
+		return caller.CallWith(ctx, s, pc.meta, service, method, req, resp, nil)
 	}
 	var meta map[string]string
-	err := caller.CallWith(ctx, s, pc.tagMeta, service, method, req, resp, &meta)
+	err := caller.CallWith(ctx, s, pc.meta, service, method, req, resp, &meta)
 	if err == nil {
 		*pc.replyMeta = withoutReserved(meta)
 	}

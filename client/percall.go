@@ -18,7 +18,8 @@ type perCall struct {
 	hedge      bool
 	key        string
 	tags       map[string]string
-	tagMeta    map[string]string // tags as they travel
+	priority   int
+	meta       map[string]string // tags and priority as they travel
 	replyMeta  *map[string]string
 	err        error // of an option that cannot be used: the call fails with it
 }
@@ -68,10 +69,39 @@ func Tags(m map[string]string) CallOption {
 		merged := make(map[string]string, len(p.tags)+len(m))
 		maps.Copy(merged, p.tags)
 		maps.Copy(merged, m)
-		p.tags, p.tagMeta = merged, tagMeta(merged)
-		if err := protocol.CheckMeta(p.tagMeta); err != nil && p.err == nil {
-			p.err = invalid("client.Tags: %w", err)
+		p.tags = merged
+		p.travelWith("client.Tags")
+	}
+}
+
+// Priority says how much the call matters, from protocol.MinPriority to
+// protocol.MaxPriority: a server that must refuse calls refuses lower ones
+// first. The default is 0; a number out of range fails the call with
+// InvalidArgument, NotSent.
+func Priority(n int) CallOption {
+	return func(p *perCall) {
+		if n < protocol.MinPriority || n > protocol.MaxPriority {
+			if p.err == nil {
+				p.err = invalid("client.Priority: %d is not from %d to %d", n, protocol.MinPriority, protocol.MaxPriority)
+			}
+			return
 		}
+		p.priority = n
+		p.travelWith("client.Priority")
+	}
+}
+
+// travelWith makes the metadata that the call takes along; option is who asks.
+func (p *perCall) travelWith(option string) {
+	p.meta = tagMeta(p.tags)
+	if p.priority != 0 {
+		if p.meta == nil {
+			p.meta = make(map[string]string, 1)
+		}
+		p.meta[protocol.MetaPriority] = protocol.FormatPriority(p.priority)
+	}
+	if err := protocol.CheckMeta(p.meta); err != nil && p.err == nil {
+		p.err = invalid("%s: %w", option, err)
 	}
 }
 
