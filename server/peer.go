@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"net"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -52,6 +53,9 @@ func (p *Peer) Identity() []string {
 	defer p.server.mu.Unlock()
 	return slices.Clone(p.identities)
 }
+
+// RemoteAddr returns the client's address, as the connection tells it.
+func (p *Peer) RemoteAddr() net.Addr { return p.session.RemoteAddr() }
 
 // Context returns a context that ends with the connection.
 func (p *Peer) Context() context.Context { return p.session }

@@ -242,3 +242,15 @@ func TestTLS(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestPeerKnowsItsClientsAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, mem := on(t, server.Option{Identify: acceptAll})
+		running(t, s)
+		c := participant(t, mem, "tx-1")
+		synctest.Wait()
+		if got, want := s.Peers("tx-1")[0].RemoteAddr().String(), c.Conn().LocalAddr().String(); got != want {
+			t.Errorf("the server says %q, the client is %q", got, want)
+		}
+	})
+}

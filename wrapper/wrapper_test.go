@@ -40,24 +40,30 @@ func pair(t *testing.T, onServer []server.Wrapper, onClient []client.Wrapper) cl
 	if err != nil {
 		t.Fatal(err)
 	}
+	serve(t, s)
+	c, err := client.NewRPCClient("mem", "words", &client.Option{Wrappers: onClient, Mem: network})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// serve has s serve Words at "words" until the test ends.
+func serve(t *testing.T, s *server.SGServer) {
+	t.Helper()
 	if err := s.Register(Words{}); err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve("mem", "words", nil) }()
 	<-s.Listening()
-	c, err := client.NewRPCClient("mem", "words", &client.Option{Wrappers: onClient, Mem: network})
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		_ = c.Close()
 		_ = s.Close()
 		if err := <-served; !errors.Is(err, server.ErrServerClosed) {
 			t.Error(err)
 		}
 	})
-	return c
 }
 
 func call(c client.RPCClient, ctx context.Context, method, text string) (string, error) {
@@ -184,7 +190,7 @@ func TestWrappersWorkWithoutTheirSide(t *testing.T) {
 	ctx := context.Background()
 	call := func(context.Context, string, any, any) error { return nil }
 	handle := func(context.Context, *protocol.Message, *protocol.Message) error { return nil }
-	for _, w := range []any{&wrapper.Recover{}, &wrapper.Log{}, &wrapper.MetaData{}} {
+	for _, w := range []any{&wrapper.Recover{}, &wrapper.Log{}, &wrapper.MetaData{}, &wrapper.RateLimit{}} {
 		if c, ok := w.(client.Wrapper); ok {
 			if err := c.WrapCall(nil, call)(ctx, "A.B", nil, nil); err != nil {
 				t.Errorf("%T: %v", w, err)
@@ -195,6 +201,11 @@ func TestWrappersWorkWithoutTheirSide(t *testing.T) {
 				t.Errorf("%T: %v", w, err)
 			}
 			if err := s.WrapServe(nil, func(string, string, map[string]string) error { return nil })("", "", nil); err != nil {
+				t.Errorf("%T: %v", w, err)
+			}
+		}
+		if a, ok := w.(server.Admitter); ok {
+			if err := a.Admit(ctx, &protocol.Header{}, 0); err != nil {
 				t.Errorf("%T: %v", w, err)
 			}
 		}

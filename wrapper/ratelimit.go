@@ -1,0 +1,166 @@
+package wrapper
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/sinew-rpc/sinew/client"
+	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/ratelimit"
+	"github.com/sinew-rpc/sinew/server"
+)
+
+// RateLimit keeps calls to a rate. On a client a call waits for its turn, or is
+// refused before anything is sent (NotSent). On a server a request that comes
+// too early is refused by its header, before its body is read (Refused); one
+// whose limiter is a ratelimit.Remote, after that and before its method. Both
+// refusals are ResourceExhausted with RetryAfter.
+//
+// The limits are asked in the order of the fields' narrowness, Clients, Methods,
+// Limiter: what one client or method may not do takes nothing from the others.
+// A token of a narrow limit is spent when a wider one refuses.
+type RateLimit struct {
+	server.BaseWrapper
+
+	// Limiter is for all calls together. Nil: they are not limited together.
+	Limiter ratelimit.RateLimiter
+	// Methods are for the calls of one method each, by "Service.Method".
+	Methods map[string]ratelimit.RateLimiter
+	// Clients are for the requests of one client each. They count on servers
+	// alone. Nil: clients are not told apart.
+	Clients *ratelimit.PerKey
+	// ClientKey says whose a request is. It must not wait, and may be called
+	// twice for a request, the second time with a copy of its header. The
+	// default is ClientOf.
+	ClientKey func(ctx context.Context, h *protocol.Header) string
+	// Wait is how long a client's call may wait for each limit. The default is
+	// as long as the call lasts; negative refuses at once.
+	Wait time.Duration
+}
+
+var (
+	_ client.Wrapper  = (*RateLimit)(nil)
+	_ server.Wrapper  = (*RateLimit)(nil)
+	_ server.Admitter = (*RateLimit)(nil)
+)
+
+// WrapCall implements client.Wrapper.
+func (r *RateLimit) WrapCall(_ *client.SGOption, next client.CallFunc) client.CallFunc {
+	return func(ctx context.Context, serviceMethod string, req, resp any) error {
+		for _, l := range [...]ratelimit.RateLimiter{r.Methods[serviceMethod], r.Limiter} {
+			if l == nil {
+				continue
+			}
+			if err := r.wait(ctx, l); err != nil {
+				return overRate(serviceMethod, err).WithOutcome(protocol.NotSent)
+			}
+		}
+		return next(ctx, serviceMethod, req, resp)
+	}
+}
+
+func (r *RateLimit) wait(ctx context.Context, l ratelimit.RateLimiter) error {
+	switch {
+	case r.Wait < 0:
+		return l.TryAcquire(ctx)
+	case r.Wait == 0:
+		return l.Acquire(ctx)
+	}
+	return l.AcquireWithTimeout(ctx, r.Wait)
+}
+
+// Admit implements server.Admitter: it asks the limiters that answer at once.
+func (r *RateLimit) Admit(ctx context.Context, h *protocol.Header, _ int) error {
+	return r.try(ctx, h, false)
+}
+
+// WrapHandleRequest implements server.Wrapper: it asks those that take time.
+func (r *RateLimit) WrapHandleRequest(_ *server.SGServer, next server.HandleRequestFunc) server.HandleRequestFunc {
+	if !r.mayBeRemote() {
+		return next
+	}
+	return func(ctx context.Context, req, res *protocol.Message) error {
+		if err := r.try(ctx, &req.Header, true); err != nil {
+			return err
+		}
+		return next(ctx, req, res)
+	}
+}
+
+// mayBeRemote reports whether Admit cannot ask every limiter. What Clients will
+// make is not known.
+func (r *RateLimit) mayBeRemote() bool {
+	for _, l := range r.Methods {
+		if isRemote(l) {
+			return true
+		}
+	}
+	return r.Clients != nil || isRemote(r.Limiter)
+}
+
+// try asks the limiters of a request that are remote, or those that are not.
+func (r *RateLimit) try(ctx context.Context, h *protocol.Header, remote bool) error {
+	for _, l := range r.limiters(ctx, h) {
+		if l == nil || isRemote(l) != remote {
+			continue
+		}
+		if err := l.TryAcquire(ctx); err != nil {
+			return overRate(h.ServiceName+"."+h.MethodName, err)
+		}
+	}
+	return nil
+}
+
+// limiters returns those of a request, the narrowest first.
+func (r *RateLimit) limiters(ctx context.Context, h *protocol.Header) (all [3]ratelimit.RateLimiter) {
+	if r.Clients != nil {
+		key := ClientOf
+		if r.ClientKey != nil {
+			key = r.ClientKey
+		}
+		all[0] = r.Clients.For(key(ctx, h))
+	}
+	if len(r.Methods) > 0 {
+		all[1] = r.Methods[h.ServiceName+"."+h.MethodName]
+	}
+	all[2] = r.Limiter
+	return all
+}
+
+func isRemote(l ratelimit.RateLimiter) bool {
+	_, remote := l.(ratelimit.Remote)
+	return remote
+}
+
+// ClientOf tells whose a request is: the first identity of its client that the
+// server accepted (server.Option.Identify), or without one the host of its
+// address. It is empty for a request that came from a gateway beside the server.
+func ClientOf(ctx context.Context, _ *protocol.Header) string {
+	peer := server.PeerFrom(ctx)
+	if peer == nil {
+		return ""
+	}
+	if identities := peer.Identity(); len(identities) > 0 {
+		return identities[0]
+	}
+	addr := peer.RemoteAddr().String()
+	if host, _, err := net.SplitHostPort(addr); err == nil {
+		return host
+	}
+	return addr // of a network without ports
+}
+
+// overRate is the error of a call that got no token.
+func overRate(serviceMethod string, err error) *protocol.Error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return protocol.Errorf(protocol.CodeOf(err), "%.128s: while waiting for a token of the rate limit: %w", serviceMethod, err)
+	}
+	e := protocol.Errorf(protocol.ResourceExhausted, "%.128s: %w", serviceMethod, err)
+	var refused *ratelimit.RefusedError
+	if errors.As(err, &refused) {
+		e.RetryAfter = refused.RetryAfter
+	}
+	return e
+}
