@@ -190,7 +190,7 @@ func TestWrappersWorkWithoutTheirSide(t *testing.T) {
 	ctx := context.Background()
 	call := func(context.Context, string, any, any) error { return nil }
 	handle := func(context.Context, *protocol.Message, *protocol.Message) error { return nil }
-	for _, w := range []any{&wrapper.Recover{}, &wrapper.Log{}, &wrapper.MetaData{}, &wrapper.RateLimit{}} {
+	for _, w := range []any{&wrapper.Recover{}, &wrapper.Log{}, &wrapper.MetaData{}, &wrapper.RateLimit{}, &wrapper.Breaker{}} {
 		if c, ok := w.(client.Wrapper); ok {
 			if err := c.WrapCall(nil, call)(ctx, "A.B", nil, nil); err != nil {
 				t.Errorf("%T: %v", w, err)
