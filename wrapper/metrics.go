@@ -1,0 +1,213 @@
+package wrapper
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/sinew-rpc/sinew/client"
+	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/server"
+)
+
+// Recorder keeps what Metrics measures. wrapper/prometheus has one; another
+// library needs these two methods, and should not allocate in them nor in the
+// Meters. All may run concurrently.
+type Recorder interface {
+	// InFlight is told 1 when something begins and -1 when it ends.
+	InFlight(kind Kind, change int)
+	// Meter returns what the measurements of a series go to. It is asked when a
+	// series begins, for few series in all, and may be asked for one again: its
+	// Meters for one series count together.
+	Meter(s Series) Meter
+}
+
+// Meter takes the measurements of one series.
+type Meter interface {
+	// Measured is told of each end: protocol.OK or why it failed, and how long
+	// it took.
+	Measured(code protocol.Code, took time.Duration)
+}
+
+// Kind is what is measured.
+type Kind uint8
+
+const (
+	// Call is a call of a client, however many attempts it took.
+	Call Kind = iota
+	// Attempt is one try of a call at one provider.
+	Attempt
+	// Request is a request that a server admitted.
+	Request
+)
+
+// Kinds is how many kinds there are.
+const Kinds = 3
+
+// String returns the kind's name.
+func (k Kind) String() string {
+	switch k {
+	case Call:
+		return "call"
+	case Attempt:
+		return "attempt"
+	case Request:
+		return "request"
+	}
+	return "unknown"
+}
+
+// Other stands in each name of the series that takes what is not kept apart.
+const Other = "other"
+
+// Series is what measurements are told apart by.
+type Series struct {
+	Kind            Kind
+	Service, Method string
+	// Provider is the key of who was called, for attempts that are kept apart
+	// by it; else empty.
+	Provider string
+}
+
+// DefaultMaxSeries is how many series Metrics and AttemptMetrics keep apart.
+const DefaultMaxSeries = 512
+
+// Metrics tells a Recorder of every call and every request: how many are in
+// flight, what they came to, and how long they took. It allocates nothing for a
+// call.
+//
+// The names that it reports are bounded, whatever callers call: a server's
+// wrappers see none but registered methods, and on a client a name has a series
+// of its own once a provider has answered for it. All else is in Other.
+//
+// A request that a server refuses before its wrappers run, by Admit among other
+// things, is in server.Stats and not here.
+type Metrics struct {
+	server.BaseWrapper
+
+	// Recorder keeps the measurements. With none, Metrics does nothing.
+	Recorder Recorder
+	// MaxSeries bounds the methods told apart on each side. The default is
+	// DefaultMaxSeries; negative is no bound.
+	MaxSeries int
+
+	calls, requests meters
+}
+
+var (
+	_ client.Wrapper = (*Metrics)(nil)
+	_ server.Wrapper = (*Metrics)(nil)
+)
+
+// WrapCall implements client.Wrapper.
+func (m *Metrics) WrapCall(_ *client.SGOption, next client.CallFunc) client.CallFunc {
+	if m.Recorder == nil {
+		return next
+	}
+	return func(ctx context.Context, serviceMethod string, req, resp any) error {
+		service, method := split(serviceMethod)
+		d := measure(&m.calls, m.Recorder, m.MaxSeries, Series{Kind: Call, Service: service, Method: method})
+		defer d.end()
+		err := next(ctx, serviceMethod, req, resp)
+		d.outcome(err)
+		return err
+	}
+}
+
+// WrapHandleRequest implements server.Wrapper.
+func (m *Metrics) WrapHandleRequest(_ *server.SGServer, next server.HandleRequestFunc) server.HandleRequestFunc {
+	if m.Recorder == nil {
+		return next
+	}
+	return func(ctx context.Context, req, res *protocol.Message) error {
+		d := measure(&m.requests, m.Recorder, m.MaxSeries, Series{Kind: Request, Service: req.ServiceName, Method: req.MethodName})
+		d.known = true
+		defer d.end()
+		err := next(ctx, req, res)
+		d.outcome(err)
+		return err
+	}
+}
+
+// AttemptMetrics is Metrics for the attempts of calls, beside or without it. It
+// makes each attempt cost one allocation, as every client.AttemptWrapper does.
+type AttemptMetrics struct {
+	// Recorder keeps the measurements. With none, AttemptMetrics does nothing.
+	Recorder Recorder
+	// PerProvider keeps the providers of a method apart, too. Where providers
+	// come and go, MaxSeries is reached in time, and newer ones are in Other.
+	PerProvider bool
+	// MaxSeries bounds what is told apart. The default is DefaultMaxSeries;
+	// negative is no bound.
+	MaxSeries int
+
+	attempts meters
+}
+
+var (
+	_ client.Wrapper        = (*AttemptMetrics)(nil)
+	_ client.AttemptWrapper = (*AttemptMetrics)(nil)
+)
+
+// WrapCall returns next.
+func (*AttemptMetrics) WrapCall(_ *client.SGOption, next client.CallFunc) client.CallFunc {
+	return next
+}
+
+// WrapAttempt implements client.AttemptWrapper.
+func (m *AttemptMetrics) WrapAttempt(_ *client.SGOption, next client.AttemptFunc) client.AttemptFunc {
+	if m.Recorder == nil {
+		return next
+	}
+	return func(ctx context.Context, a *client.Attempt) error {
+		service, method := split(a.ServiceMethod)
+		s := Series{Kind: Attempt, Service: service, Method: method}
+		if m.PerProvider {
+			s.Provider = a.Provider.ProviderKey
+		}
+		d := measure(&m.attempts, m.Recorder, m.MaxSeries, s)
+		defer d.end()
+		err := next(ctx, a)
+		d.outcome(err)
+		return err
+	}
+}
+
+// measurement is one call, attempt or request from its beginning to its end. It
+// lives on the stack.
+type measurement struct {
+	meters   *meters
+	recorder Recorder
+	max      int
+	series   Series
+	begun    time.Time
+	code     protocol.Code
+	known    bool // the method exists
+}
+
+func measure(to *meters, recorder Recorder, max int, s Series) measurement {
+	recorder.InFlight(s.Kind, 1)
+	// A panic comes past without an outcome.
+	return measurement{meters: to, recorder: recorder, max: max, series: s, begun: time.Now(), code: protocol.Internal}
+}
+
+// outcome notes what it came to.
+func (d *measurement) outcome(err error) {
+	d.code = protocol.CodeOf(err)
+	d.known = d.known || err == nil || protocol.OutcomeOf(err) == protocol.Ran
+}
+
+// end reports it, after a panic too.
+func (d *measurement) end() {
+	d.meters.of(d.recorder, d.max, d.series, d.known).Measured(d.code, time.Since(d.begun))
+	d.recorder.InFlight(d.series.Kind, -1)
+}
+
+// split returns the two parts of "Service.Method".
+func split(serviceMethod string) (service, method string) {
+	dot := strings.LastIndexByte(serviceMethod, '.')
+	if dot < 0 {
+		return "", serviceMethod
+	}
+	return serviceMethod[:dot], serviceMethod[dot+1:]
+}
