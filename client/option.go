@@ -46,8 +46,9 @@ type Option struct {
 	// where set, is what is verified, whatever the registry says. It must not
 	// be changed afterwards.
 	TLSConfig *tls.Config
-	// RequireTLS refuses networks other than tls and wss for a client with
-	// Auth, also where TLSConfig is nil (the system's roots verify then).
+	// RequireTLS refuses networks other than tls and wss, also where TLSConfig
+	// is nil (the system's roots verify then). Set it where calls bring Auth or
+	// another secret.
 	RequireTLS bool
 	// AllowPlain lifts both refusals.
 	AllowPlain bool
@@ -216,8 +217,8 @@ func (o *Option) refuseNetwork(network string) error {
 	switch {
 	case o.TLSConfig != nil:
 		return &OptionError{"TLSConfig", fmt.Sprintf("is set, and network %q is plain: set AllowPlain to call it all the same", network)}
-	case o.RequireTLS && o.Auth != "":
-		return &OptionError{"RequireTLS", fmt.Sprintf("is set with Auth, and network %q is plain: set AllowPlain to send it all the same", network)}
+	case o.RequireTLS:
+		return &OptionError{"RequireTLS", fmt.Sprintf("is set, and network %q is plain: set AllowPlain to call it all the same", network)}
 	}
 	return nil
 }

@@ -18,8 +18,7 @@ type perCall struct {
 	hedge      bool
 	key        string
 	tags       map[string]string
-	priority   int
-	meta       map[string]string // tags and priority as they travel
+	meta       map[string]string // of the framework's keys, as it travels; replaced, never changed
 	replyMeta  *map[string]string
 	err        error // of an option that cannot be used: the call fails with it
 }
@@ -70,7 +69,7 @@ func Tags(m map[string]string) CallOption {
 		maps.Copy(merged, p.tags)
 		maps.Copy(merged, m)
 		p.tags = merged
-		p.travelWith("client.Tags")
+		p.carry("client.Tags", tagMeta(m))
 	}
 }
 
@@ -81,27 +80,57 @@ func Tags(m map[string]string) CallOption {
 func Priority(n int) CallOption {
 	return func(p *perCall) {
 		if n < protocol.MinPriority || n > protocol.MaxPriority {
-			if p.err == nil {
-				p.err = invalid("client.Priority: %d is not from %d to %d", n, protocol.MinPriority, protocol.MaxPriority)
-			}
+			p.fail(invalid("client.Priority: %d is not from %d to %d", n, protocol.MinPriority, protocol.MaxPriority))
 			return
 		}
-		p.priority = n
-		p.travelWith("client.Priority")
+		if n == 0 { // what none says too
+			p.meta = maps.Clone(p.meta)
+			delete(p.meta, protocol.MetaPriority)
+			return
+		}
+		p.carry("client.Priority", map[string]string{protocol.MetaPriority: protocol.FormatPriority(n)})
 	}
 }
 
-// travelWith makes the metadata that the call takes along; option is who asks.
-func (p *perCall) travelWith(option string) {
-	p.meta = tagMeta(p.tags)
-	if p.priority != 0 {
-		if p.meta == nil {
-			p.meta = make(map[string]string, 1)
+// Auth has a call bring token instead of Option.Auth. It is how a token that
+// expires is sent: see wrapper.TokenSource. A token that holds CR, LF or NUL
+// fails the call with InvalidArgument, NotSent.
+func Auth(token string) CallOption {
+	return func(p *perCall) {
+		if protocol.CheckMeta(map[string]string{protocol.MetaAuth: token}) != nil {
+			p.fail(invalid("client.Auth: the token holds CR, LF or NUL, or is too long")) // and is not shown
+			return
 		}
-		p.meta[protocol.MetaPriority] = protocol.FormatPriority(p.priority)
+		p.carry("client.Auth", map[string]string{protocol.MetaAuth: token})
 	}
-	if err := protocol.CheckMeta(p.meta); err != nil && p.err == nil {
-		p.err = invalid("%s: %w", option, err)
+}
+
+// RequestID names a call for logs, on its way through all who serve it: see
+// wrapper.RequestID. An id that holds CR, LF or NUL fails the call with
+// InvalidArgument, NotSent.
+func RequestID(id string) CallOption {
+	return func(p *perCall) { p.carry("client.RequestID", map[string]string{protocol.MetaRequestID: id}) }
+}
+
+// RequestIDFrom returns what RequestID said in ctx, "" where it said nothing. The
+// id of a request that is being served is protocol.MetaValue's.
+func RequestIDFrom(ctx context.Context) string { return perCallOf(ctx).meta[protocol.MetaRequestID] }
+
+// carry adds keys of the framework to what a call brings.
+func (p *perCall) carry(who string, more map[string]string) {
+	next := make(map[string]string, len(p.meta)+len(more))
+	maps.Copy(next, p.meta)
+	maps.Copy(next, more)
+	p.meta = next
+	if err := protocol.CheckMeta(next); err != nil {
+		p.fail(invalid("%s: %w", who, err))
+	}
+}
+
+// fail has the call fail with the first error of its options.
+func (p *perCall) fail(err error) {
+	if p.err == nil {
+		p.err = err
 	}
 }
 

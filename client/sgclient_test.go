@@ -194,6 +194,8 @@ func TestWhoMayBeCalled(t *testing.T) {
 			func(op *client.SGOption) { op.AllowLocal = true }, ""},
 		{"plain with Auth and RequireTLS", registry.Provider{Network: "mem", Addr: "a"}, false,
 			func(op *client.SGOption) { op.Auth, op.RequireTLS = "secret", true }, "RequireTLS"},
+		{"plain with RequireTLS, whose calls may bring a token", registry.Provider{Network: "mem", Addr: "a"}, false,
+			func(op *client.SGOption) { op.RequireTLS = true }, "RequireTLS"},
 		{"plain with Auth, RequireTLS and AllowPlain", registry.Provider{Network: "mem", Addr: "a"}, false,
 			func(op *client.SGOption) { op.Auth, op.RequireTLS, op.AllowPlain = "secret", true, true }, ""},
 		{"unknown network", registry.Provider{Network: "pigeon", Addr: "a"}, false, nil, `unknown network "pigeon"`},
