@@ -10,8 +10,8 @@ import (
 	"github.com/sinew-rpc/sinew/server"
 )
 
-// Log writes a line for each call: its method, what it came to, and how long it
-// took. Lines are written at V(2), failed calls too, since their error is the
+// Log writes a line for each call: its method, its request id if it has one, what
+// it came to, and how long it took. Lines are written at V(2), failed calls too, since their error is the
 // caller's to handle; where glog's -v (or the handler given to sinew.SetLogger)
 // has that off, a call costs one atomic load and nothing is formatted.
 type Log struct {
@@ -34,7 +34,7 @@ func (*Log) WrapCall(_ *client.SGOption, next client.CallFunc) client.CallFunc {
 		}
 		begun := time.Now()
 		err := next(ctx, serviceMethod, req, resp)
-		line("call", serviceMethod, begun, err)
+		line(ctx, "call", serviceMethod, begun, err)
 		return err
 	}
 }
@@ -47,13 +47,16 @@ func (*Log) WrapHandleRequest(_ *server.SGServer, next server.HandleRequestFunc)
 		}
 		begun := time.Now()
 		err := next(ctx, req, res)
-		line("serve", req.ServiceName+"."+req.MethodName, begun, err)
+		line(ctx, "serve", req.ServiceName+"."+req.MethodName, begun, err)
 		return err
 	}
 }
 
-func line(what, serviceMethod string, begun time.Time, err error) {
+func line(ctx context.Context, what, serviceMethod string, begun time.Time, err error) {
 	took := time.Since(begun)
+	if id := RequestIDFrom(ctx); fitRequestID(id) {
+		what = "[" + id + "] " + what
+	}
 	if err == nil {
 		log.V(callLevel).Infof("sinew: %s %.128s: OK in %v", what, serviceMethod, took)
 		return
