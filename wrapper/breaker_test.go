@@ -77,7 +77,7 @@ func moody(t *testing.T, b *wrapper.Breaker) (*Moods, client.RPCClient) {
 	if err := s.Register(moods); err != nil {
 		t.Fatal(err)
 	}
-	serve(t, s)
+	serveWords(t, s)
 	return moods, clientOf(t, network, "")
 }
 

@@ -138,7 +138,7 @@ func TestRateLimitOfEachClient(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		serve(t, s)
+		serveWords(t, s)
 		for _, identity := range []string{"ann", "bob"} {
 			c := clientOf(t, network, identity)
 			if _, err := call(c, t.Context(), "Meta", ""); err != nil {

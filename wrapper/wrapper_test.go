@@ -35,22 +35,24 @@ func (Words) Fail(context.Context, *Word, *Word) error { return errors.New("out 
 // pair is a server of Words and a client of it, with wrappers on both.
 func pair(t *testing.T, onServer []server.Wrapper, onClient []client.Wrapper) client.RPCClient {
 	t.Helper()
-	network := transport.NewMemNetwork()
-	s, err := server.NewSGServer(&server.Option{Wrappers: onServer, Mem: network})
-	if err != nil {
-		t.Fatal(err)
-	}
-	serve(t, s)
-	c, err := client.NewRPCClient("mem", "words", &client.Option{Wrappers: onClient, Mem: network})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	return c
+	_, network := serve(t, server.Option{Wrappers: onServer})
+	return dial(t, network, client.Option{Wrappers: onClient})
 }
 
-// serve has s serve Words at "words" until the test ends.
-func serve(t *testing.T, s *server.SGServer) {
+// serve is a server of Words on a network of its own.
+func serve(t *testing.T, o server.Option) (*server.SGServer, *transport.MemNetwork) {
+	t.Helper()
+	o.Mem = transport.NewMemNetwork()
+	s, err := server.NewSGServer(&o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveWords(t, s)
+	return s, o.Mem
+}
+
+// serveWords has s serve Words at "words" until the test ends.
+func serveWords(t *testing.T, s *server.SGServer) {
 	t.Helper()
 	if err := s.Register(Words{}); err != nil {
 		t.Fatal(err)
@@ -64,6 +66,18 @@ func serve(t *testing.T, s *server.SGServer) {
 			t.Error(err)
 		}
 	})
+}
+
+// dial is a client of it.
+func dial(t *testing.T, network *transport.MemNetwork, o client.Option) client.RPCClient {
+	t.Helper()
+	o.Mem = network
+	c, err := client.NewRPCClient("mem", "words", &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 func call(c client.RPCClient, ctx context.Context, method, text string) (string, error) {
@@ -190,22 +204,36 @@ func TestWrappersWorkWithoutTheirSide(t *testing.T) {
 	ctx := context.Background()
 	call := func(context.Context, string, any, any) error { return nil }
 	handle := func(context.Context, *protocol.Message, *protocol.Message) error { return nil }
-	for _, w := range []any{&wrapper.Recover{}, &wrapper.Log{}, &wrapper.MetaData{}, &wrapper.RateLimit{}, &wrapper.Breaker{}} {
+	attempt := func(context.Context, *client.Attempt) error { return nil }
+	header := protocol.Header{ServiceName: "A", MethodName: "B", MetaData: map[string]string{protocol.MetaAuth: secret}}
+	for _, w := range []any{
+		&wrapper.Recover{}, &wrapper.Log{}, &wrapper.MetaData{}, &wrapper.RequestID{},
+		&wrapper.RateLimit{}, &wrapper.Breaker{},
+		&wrapper.Auth{Verifier: wrapper.StaticTokens(map[string]string{secret: "billing"})},
+		&wrapper.TokenSource{}, &wrapper.TokenSource{Token: func(context.Context) (string, error) { return secret, nil }},
+		&wrapper.Metrics{}, &wrapper.Metrics{Recorder: mute{}},
+		&wrapper.AttemptMetrics{}, &wrapper.AttemptMetrics{Recorder: mute{}},
+	} {
 		if c, ok := w.(client.Wrapper); ok {
 			if err := c.WrapCall(nil, call)(ctx, "A.B", nil, nil); err != nil {
 				t.Errorf("%T: %v", w, err)
 			}
 		}
-		if s, ok := w.(server.Wrapper); ok {
-			if err := s.WrapHandleRequest(nil, handle)(ctx, &protocol.Message{}, &protocol.Message{}); err != nil {
-				t.Errorf("%T: %v", w, err)
-			}
-			if err := s.WrapServe(nil, func(string, string, map[string]string) error { return nil })("", "", nil); err != nil {
+		if a, ok := w.(client.AttemptWrapper); ok {
+			if err := a.WrapAttempt(nil, attempt)(ctx, &client.Attempt{ServiceMethod: "A.B"}); err != nil {
 				t.Errorf("%T: %v", w, err)
 			}
 		}
 		if a, ok := w.(server.Admitter); ok {
-			if err := a.Admit(ctx, &protocol.Header{}, 0); err != nil {
+			if err := a.Admit(ctx, &header, 0); err != nil {
+				t.Errorf("%T: %v", w, err)
+			}
+		}
+		if s, ok := w.(server.Wrapper); ok {
+			if err := s.WrapHandleRequest(nil, handle)(ctx, &protocol.Message{Header: header}, &protocol.Message{}); err != nil {
+				t.Errorf("%T: %v", w, err)
+			}
+			if err := s.WrapServe(nil, func(string, string, map[string]string) error { return nil })("", "", nil); err != nil {
 				t.Errorf("%T: %v", w, err)
 			}
 		}
