@@ -19,8 +19,8 @@ type rpcClient struct {
 var _ RPCClient = (*rpcClient)(nil)
 
 // NewRPCClient returns a client of the provider at addr, which is what network
-// dials: tcp, tcp4, tcp6, tls, unix or mem. It does not dial: the first call
-// does. A nil op stands for a zero Option. The error is an *OptionError, or a
+// dials: tcp, tcp4, tcp6, tls, unix, ws, wss or mem. It does not dial: the first
+// call does. A nil op stands for a zero Option. The error is an *OptionError, or a
 // *transport.UnknownNetworkError.
 func NewRPCClient(network, addr string, op *Option) (RPCClient, error) {
 	if op == nil {

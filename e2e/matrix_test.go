@@ -105,6 +105,8 @@ func places(t *testing.T) []place {
 		{network: "tcp", addr: "127.0.0.1:0"},
 		{network: "tls", addr: "127.0.0.1:0", server: server.Option{TLSConfig: serverTLS}, client: client.Option{TLSConfig: clientTLS}},
 		{network: "unix", addr: filepath.Join(t.TempDir(), "s")},
+		{network: "ws", addr: "127.0.0.1:0"},
+		{network: "wss", addr: "127.0.0.1:0/rpc", server: server.Option{TLSConfig: serverTLS}, client: client.Option{TLSConfig: clientTLS}},
 		{network: "mem", addr: "matrix", server: server.Option{Mem: mem}, client: client.Option{Mem: mem}},
 	}
 }

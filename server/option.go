@@ -54,11 +54,11 @@ type Option struct {
 	CompressThreshold int
 
 	// TransportType is the network of a Serve whose network is empty: tcp,
-	// tcp4, tcp6, tls, unix or mem. A Serve that names another is an error. The
-	// default leaves both to Serve.
+	// tcp4, tcp6, tls, unix, ws, wss or mem. A Serve that names another is an
+	// error. The default leaves both to Serve.
 	TransportType string
-	// TLSConfig is needed to serve "tls", with a certificate in it; for mutual
-	// TLS set ClientAuth and ClientCAs. It is cloned.
+	// TLSConfig is needed to serve "tls" and "wss", with a certificate in it;
+	// for mutual TLS set ClientAuth and ClientCAs. It is cloned.
 	TLSConfig *tls.Config
 	// Mem is where "mem" listens. The default is transport.DefaultMemNetwork.
 	Mem *transport.MemNetwork
@@ -78,7 +78,8 @@ type Option struct {
 	// ShutDownWait bounds the drain of Shutdown. The default is 12 s; negative
 	// leaves it to Shutdown's context.
 	ShutDownWait time.Duration
-	// HandshakeTimeout bounds a TLS handshake. The default is 10 s.
+	// HandshakeTimeout bounds a TLS handshake, and the request for a WebSocket.
+	// The default is 10 s.
 	HandshakeTimeout time.Duration
 	// FrameTimeout is how long the prefix and header of a frame may take to
 	// arrive once they have begun, and the span over which a body must bring

@@ -80,9 +80,10 @@ func (s *SGServer) listenAndServe(network, addr string, meta map[string]string) 
 		return ErrServerClosed
 	}
 	ln, err := transport.Listen(network, addr, transport.ListenOptions{
-		TLSConfig:   s.option.TLSConfig,
-		UserTimeout: s.option.userTimeout(),
-		Mem:         s.option.Mem,
+		TLSConfig:        s.option.TLSConfig,
+		UserTimeout:      s.option.userTimeout(),
+		HandshakeTimeout: s.option.HandshakeTimeout,
+		Mem:              s.option.Mem,
 	})
 	if err != nil {
 		return fmt.Errorf("server: %w", err)

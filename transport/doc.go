@@ -2,9 +2,9 @@
 // over them.
 //
 // Dial and Listen turn a network's name and an address into a [net.Conn] or a
-// [net.Listener]: tcp, tcp4, tcp6, tls, unix and mem. Nothing else in sinew
-// opens a socket, and nothing here knows what is said over one, with a single
-// exception: Session is one multiplexed, symmetric connection over any
+// [net.Listener]: tcp, tcp4, tcp6, tls, unix, ws, wss and mem. Nothing else in
+// sinew opens a socket, and nothing here knows what is said over one, with a
+// single exception: Session is one multiplexed, symmetric connection over any
 // net.Conn, and works the same over all of them.
 //
 // # The in-memory network
@@ -22,6 +22,7 @@
 //
 //   - network.go: the table of networks, Dial, Listen, NetworkOf
 //   - tcp.go, tls.go, unix.go: the networks of the operating system
+//   - websocket.go, websocketlistener.go, websocketconn.go: ws and wss
 //   - mem.go, memfaults.go: the in-memory network and what can go wrong in it
 //   - memconn.go, memlink.go, mempipe.go: one of its connections: the two ends
 //     as users see them, what passes between them, one direction of it

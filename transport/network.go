@@ -25,13 +25,15 @@ var networks = []network{
 	{"tcp6", dialTCP, listenTCP},
 	{"tls", dialTLS, listenTLS},
 	{"unix", dialUnix, listenUnix},
+	{"ws", dialWebSocket, listenWebSocket},
+	{"wss", dialWebSocket, listenWebSocket},
 	{"mem", dialMem, listenMem},
 }
 
 // DialOptions says how Dial connects. The zero value is ready for use.
 type DialOptions struct {
-	// TLSConfig is used by "tls" and ignored by the other networks. It is
-	// cloned, never changed. Certificates in it are presented to a server that
+	// TLSConfig is used by "tls" and "wss" and ignored by the other networks. It
+	// is cloned, never changed. Certificates in it are presented to a server that
 	// asks for them. The default, nil, verifies the server by the system's
 	// roots. Where ServerName is empty the host of the address is verified; a
 	// MinVersion below TLS 1.2 is raised to TLS 1.2.
@@ -56,10 +58,10 @@ type DialOptions struct {
 }
 
 // ListenOptions says how Listen listens. The zero value is ready for use with
-// every network but "tls".
+// every network but "tls" and "wss".
 type ListenOptions struct {
-	// TLSConfig is needed by "tls", with a certificate in it, and ignored by
-	// the other networks. It is cloned, never changed. For mutual TLS set
+	// TLSConfig is needed by "tls" and "wss", with a certificate in it, and
+	// ignored by the other networks. It is cloned, never changed. For mutual TLS set
 	// ClientAuth and ClientCAs. A MinVersion below TLS 1.2 is raised to
 	// TLS 1.2.
 	TLSConfig *tls.Config
@@ -67,6 +69,11 @@ type ListenOptions struct {
 	// UserTimeout is what DialOptions.UserTimeout is, for accepted
 	// connections.
 	UserTimeout time.Duration
+
+	// HandshakeTimeout is how long a peer may take to ask for a WebSocket, TLS
+	// handshake included. The other networks ignore it: see Handshake. The
+	// default, zero or less, is 10 s.
+	HandshakeTimeout time.Duration
 
 	// Mem is where "mem" listens. The default, nil, is DefaultMemNetwork.
 	Mem *MemNetwork
@@ -103,7 +110,7 @@ func lookup(name string) (network, error) {
 }
 
 // Dial connects to addr. It returns when the connection is ready for data (for
-// "tls" that is after the handshake) or when ctx or o.Timeout ends, whichever
+// "tls", "ws" and "wss" that is after the handshake) or when ctx or o.Timeout ends, whichever
 // is first; then the error is context.Canceled or context.DeadlineExceeded
 // under [errors.Is]. An unknown network is an *UnknownNetworkError; every other
 // error is a *net.OpError that names network and address and wraps the cause.
@@ -133,9 +140,13 @@ func Dial(ctx context.Context, network, addr string, o DialOptions) (net.Conn, e
 // other error is a *net.OpError that names network and address and wraps the
 // cause.
 //
+// An address of "ws" and "wss" is host:port/path; without a path it is /sinew, and
+// the port may be left out where it is that of HTTP or HTTPS.
+//
 // Accept of the listener returns connections as they come in and waits for
 // nothing that the peer must do: a "tls" connection has not shaken hands yet,
-// see [Handshake]. The caller closes the listener.
+// see [Handshake]; one of "ws" or "wss" has, on a goroutine of the listener's. The
+// caller closes the listener.
 func Listen(network, addr string, o ListenOptions) (net.Listener, error) {
 	n, err := lookup(network)
 	if err != nil {
@@ -148,17 +159,21 @@ func Listen(network, addr string, o ListenOptions) (net.Listener, error) {
 	return ln, nil
 }
 
-// NetworkOf tells by which network a listener is reached: "tcp", "tls", "unix"
-// or "mem". It knows the listeners of Listen, those of package net, and those
+// NetworkOf tells by which network a listener is reached: "tcp", "tls", "unix",
+// "ws", "wss" or "mem". It knows the listeners of Listen, those of package net, and those
 // that tls.NewListener wraps around TCP. For any other it returns "": whoever
 // made that listener has to say.
 func NetworkOf(ln net.Listener) string {
 	if ln == nil {
 		return ""
 	}
-	switch ln.(type) {
+	switch ln := ln.(type) {
 	case *tlsListener:
 		return "tls"
+	case *webSocketListener:
+		return ln.network
+	case *WebSocketHandler:
+		return ln.network
 	case *net.TCPListener, *net.UnixListener, *memListener:
 		return streamNetwork(ln.Addr())
 	}

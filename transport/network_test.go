@@ -108,7 +108,7 @@ func TestUnknownNetworkIsNamedWithTheKnownOnes(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if want := `unknown network "udp": use one of tcp, tcp4, tcp6, tls, unix, mem`; !strings.Contains(err.Error(), want) {
+		if want := `unknown network "udp": use one of tcp, tcp4, tcp6, tls, unix, ws, wss, mem`; !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %q does not contain %q", name, err, want)
 		}
 	}

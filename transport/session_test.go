@@ -720,6 +720,7 @@ func (c selfConn) RemoteAddr() net.Addr { return c.addr }
 func TestManyCallers(t *testing.T) {
 	for name, pipe := range map[string]func(t *testing.T) (net.Conn, net.Conn){
 		"tcp": tcpEnds, "mem": memEnds, "pipe": func(*testing.T) (net.Conn, net.Conn) { return net.Pipe() },
+		"ws": func(t *testing.T) (net.Conn, net.Conn) { return webSocketEnds(t, "ws") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := pipe(t)

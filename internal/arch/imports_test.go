@@ -61,6 +61,7 @@ var house = []struct {
 // the server, and why. Drivers of registries and metrics libraries are not
 // among them: nobody links what they do not import.
 var linkable = map[string]string{
+	"github.com/coder/websocket":          "the networks ws and wss; links nothing but the standard library",
 	"github.com/golang/glog":              "the default logger",
 	"github.com/google/uuid":              "identities",
 	"github.com/klauspost/compress":       "snappy and zstd",
