@@ -54,7 +54,8 @@ func (p *Peer) Identity() []string {
 	return slices.Clone(p.identities)
 }
 
-// RemoteAddr returns the client's address, as the connection tells it.
+// RemoteAddr returns the client's address: that of the connection, or what a
+// balancer said of it (see transport/proxyproto).
 func (p *Peer) RemoteAddr() net.Addr { return p.session.RemoteAddr() }
 
 // Context returns a context that ends with the connection.

@@ -168,7 +168,9 @@ type Session struct {
 }
 
 // NewSession starts a session on conn, which it owns from now on. A TLS
-// handshake must be over. It fails when conn is connected to itself.
+// handshake must be over. It fails when conn is connected to itself. Where conn
+// has a method PlainConn() net.Conn, what that returns is read and written in its
+// place.
 func NewSession(conn net.Conn, cfg *SessionConfig) (*Session, error) {
 	if l, r := conn.LocalAddr(), conn.RemoteAddr(); isTCP(l) && l.String() == r.String() {
 		_ = conn.Close() // nothing was said on it

@@ -22,6 +22,13 @@ type socket struct {
 	read func(room func() [][]byte, none func()) (int, error)
 }
 
+// plainConn is a connection that adds to the one below what does not concern its
+// bytes, such as other addresses: the one below may be read and written in its
+// place.
+type plainConn interface {
+	PlainConn() net.Conn
+}
+
 // tryWriter is a connection that can take what fits and return.
 type tryWriter interface {
 	TryWrite(p []byte) (int, error)

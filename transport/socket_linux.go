@@ -16,6 +16,9 @@ import (
 // slices. The runtime's poller still does the waiting.
 func newSocket(conn net.Conn) socket {
 	var sys syscall.Conn
+	if p, ok := conn.(plainConn); ok {
+		conn = p.PlainConn()
+	}
 	switch c := conn.(type) {
 	case *net.TCPConn:
 		sys = c

@@ -84,12 +84,13 @@ func (ln *tlsListener) Accept() (net.Conn, error) {
 	return tls.Server(c, ln.config), nil
 }
 
-// Handshake completes the TLS handshake of c and returns nil at once when c
-// speaks no TLS or has shaken hands before. A server calls it on what Accept
-// returned, in a goroutine of that connection, with a context that ends in time:
-// ctx bounds the handshake, and when it ends first the connection is of no
-// further use. An error names the peer and wraps the cause: that of crypto/tls,
-// or ctx's. The caller closes c in either case. It may be called concurrently.
+// Handshake completes the TLS handshake of c, or whatever else its method
+// HandshakeContext stands for, and returns nil at once when c has none or has shaken
+// hands before. A server calls it on what Accept returned, in a goroutine of that
+// connection, with a context that ends in time: ctx bounds the handshake, and when
+// it ends first the connection is of no further use. An error names the peer and
+// wraps the cause: that of crypto/tls, or ctx's. The caller closes c in either case.
+// It may be called concurrently.
 func Handshake(ctx context.Context, c net.Conn) error {
 	t, ok := c.(interface {
 		HandshakeContext(context.Context) error
@@ -98,7 +99,7 @@ func Handshake(ctx context.Context, c net.Conn) error {
 		return nil
 	}
 	if err := t.HandshakeContext(ctx); err != nil {
-		return fmt.Errorf("tls handshake with %s: %w", c.RemoteAddr(), err)
+		return fmt.Errorf("handshake with %s: %w", c.RemoteAddr(), err)
 	}
 	return nil
 }
