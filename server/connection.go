@@ -75,6 +75,9 @@ func (s *SGServer) settle(session *transport.Session, at place) {
 	phase := s.phase
 	if p := s.peers[session]; p != nil {
 		p.place = at
+		if at == served && phase == serving {
+			p.limitAgeLocked(s.option.MaxConnectionAge)
+		}
 	} else { // it has ended already
 		s.vacateLocked(at)
 	}
@@ -113,6 +116,7 @@ func (s *SGServer) forget(session *transport.Session) {
 		return
 	}
 	delete(s.peers, session)
+	p.stopAgingLocked()
 	s.carried = add(s.carried, session.Traffic())
 	s.vacateLocked(p.place)
 	for _, id := range p.identities {

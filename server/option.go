@@ -81,6 +81,11 @@ type Option struct {
 	// HandshakeTimeout bounds a TLS handshake, and the request for a WebSocket.
 	// The default is 10 s.
 	HandshakeTimeout time.Duration
+	// MaxConnectionAge is how long a connection is used, one tenth more or less by
+	// chance, until its client is told to make another one; calls on it are
+	// finished first, and none fails. So clients behind a balancer come to
+	// providers that are new. The default, as a negative value, is no limit.
+	MaxConnectionAge time.Duration
 	// FrameTimeout is how long the prefix and header of a frame may take to
 	// arrive once they have begun, and the span over which a body must bring
 	// 16 KiB/s. It also bounds Identify. The default is 10 s.

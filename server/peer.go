@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sinew-rpc/sinew/internal/endpoint"
 	"github.com/sinew-rpc/sinew/internal/log"
@@ -22,7 +23,8 @@ type Peer struct {
 
 	// Guarded by server.mu:
 	place      place
-	identities []string // accepted ones; replaced, never changed
+	identities []string    // accepted ones; replaced, never changed
+	aging      *time.Timer // until the connection is too old; nil where that does not matter
 }
 
 // PeerFrom returns the client whose request ctx belongs to, also in Admit and
