@@ -1,6 +1,8 @@
 package server
 
 import (
+	"cmp"
+	"fmt"
 	"net"
 	"path/filepath"
 
@@ -24,18 +26,40 @@ func (s *SGServer) reachable(network, addr string) string {
 		return addr
 	}
 	routed := routes(network, s.registryAddrs())
-	if !ip.IsUnspecified() {
-		if ip.IsLoopback() && routed != "" {
-			log.Warningf("server: %s is registered where other hosts look, and they cannot dial the loopback: listen on another address or set RegisterOption.Advertise", addr)
-		}
-		return addr
+	interfaces := hostInterfaces()
+	l := listening{host: host, port: port, wildcard: ip.IsUnspecified(), shared: routed != ""}
+	if l.wildcard {
+		l.host = cmp.Or(routed, hostAddr(network, interfaces))
 	}
-	own := routed
-	if own == "" {
-		own = hostAddr(network)
+	if doubt := l.doubt(interfaces); doubt != "" {
+		log.Warningf("server: %s", doubt)
 	}
-	log.Warningf("server: %s listens on every address and is registered under %s: set RegisterOption.Advertise if consumers cannot dial that", addr, own)
-	return net.JoinHostPort(own, port)
+	return l.addr()
+}
+
+// listening is an address that is about to be registered.
+type listening struct {
+	host, port string
+	wildcard   bool // host was chosen, since the listener has every address
+	shared     bool // other hosts read the registry
+}
+
+func (l *listening) addr() string { return net.JoinHostPort(l.host, l.port) }
+
+// doubt says why consumers may not be able to dial l, and what to do; empty when
+// nothing speaks against it.
+func (l *listening) doubt(interfaces []hostInterface) string {
+	ip := net.ParseIP(l.host)
+	by := carrier(interfaces, ip)
+	switch {
+	case l.shared && ip.IsLoopback():
+		return l.addr() + " is registered where other hosts look, and they cannot dial the loopback: listen on another address or set RegisterOption.Advertise"
+	case l.shared && isContainerNet(by):
+		return fmt.Sprintf("%s is registered where other hosts look, and is on %s, which only containers of this host reach: listen on another address or set RegisterOption.Advertise", l.addr(), by)
+	case l.wildcard:
+		return fmt.Sprintf("port %s is served on every address and registered as %s: set RegisterOption.Advertise if consumers cannot dial that", l.port, l.addr())
+	}
+	return ""
 }
 
 // registryAddrs returns where the registry's servers are, none for one that does
@@ -70,30 +94,4 @@ func routes(network string, addrs []string) string {
 		}
 	}
 	return ""
-}
-
-// hostAddr returns an address of this host that is not the loopback, of the
-// family that network wants and IPv4 if both will do; the loopback if there is
-// none.
-func hostAddr(network string) string {
-	addrs, _ := net.InterfaceAddrs() // without any, the loopback is left
-	found := ""
-	for _, a := range addrs {
-		ipNet, ok := a.(*net.IPNet)
-		if !ok || !ipNet.IP.IsGlobalUnicast() {
-			continue
-		}
-		if four := ipNet.IP.To4() != nil; four && network != "tcp6" {
-			return ipNet.IP.String()
-		} else if !four && network != "tcp4" && found == "" {
-			found = ipNet.IP.String()
-		}
-	}
-	switch {
-	case found != "":
-		return found
-	case network == "tcp6":
-		return "::1"
-	}
-	return "127.0.0.1"
 }

@@ -1,10 +1,14 @@
 package server_test
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"net"
+	"strings"
 	"testing"
 
+	"github.com/sinew-rpc/sinew/internal/log"
 	"github.com/sinew-rpc/sinew/registry"
 	"github.com/sinew-rpc/sinew/registry/memory"
 	"github.com/sinew-rpc/sinew/server"
@@ -18,15 +22,21 @@ type locatedRegistry struct {
 
 func (r *locatedRegistry) Addrs() []string { return r.addrs }
 
-// A server on every interface registers the one from which the registry is
-// reached.
-func TestWildcardIsRegisteredAsWhatRoutesToTheRegistry(t *testing.T) {
+// routedHost returns the address by which this host reaches others.
+func routedHost(t *testing.T) string {
+	t.Helper()
 	probe, err := net.Dial("udp4", "192.0.2.1:9") // TEST-NET-1; nothing is sent
 	if err != nil {
 		t.Skip("this host has no route to other networks")
 	}
-	want := probe.LocalAddr().(*net.UDPAddr).IP.String()
-	_ = probe.Close()
+	defer probe.Close()
+	return probe.LocalAddr().(*net.UDPAddr).IP.String()
+}
+
+// A server on every interface registers the one from which the registry is
+// reached.
+func TestWildcardIsRegisteredAsWhatRoutesToTheRegistry(t *testing.T) {
+	want := routedHost(t)
 	r := &locatedRegistry{memory.NewRegistry("app"), []string{"http://no host", "192.0.2.1:2181"}}
 	s, err := server.NewSGServer(&server.Option{Registry: r, RegisterOption: registry.RegisterOption{AppKey: "app"}})
 	if err != nil {
@@ -56,5 +66,42 @@ func TestWildcardIsRegisteredAsWhatRoutesToTheRegistry(t *testing.T) {
 	}
 	if err := <-served; !errors.Is(err, server.ErrServerClosed) {
 		t.Errorf("Serve: %v", err)
+	}
+}
+
+// An address that consumers elsewhere cannot dial is registered as it was asked
+// for, and said to be of no use there.
+func TestLoopbackIsWarnedOf(t *testing.T) {
+	routedHost(t)
+	for _, test := range []struct {
+		name  string
+		addrs []string
+		o     registry.RegisterOption
+		warns bool
+	}{
+		{"a registry elsewhere", []string{"192.0.2.1:2181"}, registry.RegisterOption{}, true},
+		{"a registry here", nil, registry.RegisterOption{}, false},
+		{"another address is advertised", []string{"192.0.2.1:2181"}, registry.RegisterOption{Advertise: "example.org"}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var out bytes.Buffer
+			log.SetHandler(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelWarn}))
+			defer log.SetHandler(slog.DiscardHandler)
+			r := &locatedRegistry{memory.NewRegistry("app"), test.addrs}
+			s, err := server.NewSGServer(&server.Option{Registry: r, RegisterOption: test.o})
+			if err != nil {
+				t.Fatal(err)
+			}
+			served := make(chan error, 1)
+			go func() { served <- s.Serve("tcp", "127.0.0.1:0", nil) }()
+			<-s.Listening()
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			<-served
+			if warned := strings.Contains(out.String(), "cannot dial the loopback"); warned != test.warns {
+				t.Errorf("warned: %v, want %v: %s", warned, test.warns, &out)
+			}
+		})
 	}
 }
