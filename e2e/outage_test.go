@@ -49,27 +49,65 @@ var outages = []outage{
 
 func nothing(*outageWorld) {}
 
-// outageWorld is a registry server behind a relay, providers, and a client that
-// is called all the time.
+// outageWorld is a registry of one server or several, each behind a relay,
+// providers, and a client that is called all the time.
 type outageWorld struct {
 	*testing.T
 	backend store.Backend
-	server  *registryserver.Server
-	relay   *registryserver.Relay
+	servers []*registryserver.Server
+	relays  []*registryserver.Relay
+	killed  *registryserver.Server // by the outage that is on
 }
 
-func (w *outageWorld) kill()    { w.server.Kill() }
-func (w *outageWorld) restart() { w.server.Restart() }
-func (w *outageWorld) freeze()  { w.server.Freeze() }
-func (w *outageWorld) thaw()    { w.server.Thaw() }
-func (w *outageWorld) hole()    { w.relay.BlackHole() }
-func (w *outageWorld) unhole()  { w.relay.Heal() }
-func (w *outageWorld) cut()     { w.relay.Cut() }
+// outagesOf returns a world on servers.
+func outagesOf(t *testing.T, backend store.Backend, servers ...*registryserver.Server) *outageWorld {
+	t.Helper()
+	w := &outageWorld{T: t, backend: backend, servers: servers}
+	for _, s := range servers {
+		w.relays = append(w.relays, registryserver.NewRelay(t, s.Addr()))
+	}
+	return w
+}
+
+// in is w for a test within its own.
+func (w *outageWorld) in(t *testing.T) *outageWorld {
+	inner := *w
+	inner.T = t
+	return &inner
+}
+
+func (w *outageWorld) kill()    { w.killServer(w.servers[0]) }
+func (w *outageWorld) restart() { w.killed.Restart() }
+func (w *outageWorld) freeze()  { w.servers[0].Freeze() }
+func (w *outageWorld) thaw()    { w.servers[0].Thaw() }
+
+func (w *outageWorld) killServer(s *registryserver.Server) {
+	s.Kill()
+	w.killed = s
+}
+
+func (w *outageWorld) hole() {
+	for _, r := range w.relays {
+		r.BlackHole()
+	}
+}
+
+func (w *outageWorld) unhole() {
+	for _, r := range w.relays {
+		r.Heal()
+	}
+}
+
+func (w *outageWorld) cut() {
+	for _, r := range w.relays {
+		r.Cut()
+	}
+}
 
 // byHand changes the store as an operator does, past the relay.
 func (w *outageWorld) byHand(change func(kv store.Store, children []string)) {
 	w.Helper()
-	kv, err := libkv.Opener(w.backend, []string{w.server.Addr()}, nil)()
+	kv, err := libkv.Opener(w.backend, []string{w.servers[0].Addr()}, nil)()
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -113,7 +151,11 @@ func (w *outageWorld) scribble() {
 
 func (w *outageWorld) registry() *libkv.KVRegistry {
 	w.Helper()
-	r, err := libkv.NewKVRegistry(w.backend, outageApp, outagePath, []string{w.relay.Addr()}, time.Second, nil)
+	var addrs []string
+	for _, relay := range w.relays {
+		addrs = append(addrs, relay.Addr())
+	}
+	r, err := libkv.NewKVRegistry(w.backend, outageApp, outagePath, addrs, time.Second, nil)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -221,14 +263,12 @@ func TestRegistryOutages(t *testing.T) {
 		{"ZooKeeper", zookeeper.Backend, registryserver.ZooKeeper},
 	} {
 		t.Run(backend.name, func(t *testing.T) {
-			s := backend.start(t)
-			w := &outageWorld{T: t, backend: backend.backend, server: s, relay: registryserver.NewRelay(t, s.Addr())}
-			w.run()
+			outagesOf(t, backend.backend, backend.start(t)).run(outages)
 		})
 	}
 }
 
-func (w *outageWorld) run() {
+func (w *outageWorld) run(outages []outage) {
 	var stops []func()
 	for range 3 {
 		_, stop := w.provider()
@@ -252,7 +292,7 @@ func (w *outageWorld) run() {
 			if o.long && (testing.Short()) {
 				t.Skip("long: make test-all runs it")
 			}
-			(&outageWorld{T: t, backend: w.backend, server: w.server, relay: w.relay}).through(o, c, load)
+			w.in(t).through(o, c, load)
 		})
 	}
 	close(load.stop)

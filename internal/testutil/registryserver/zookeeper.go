@@ -98,6 +98,17 @@ func configure(t testing.TB, addr string, members []string, id int) zooKeeperSet
 	}}
 }
 
+// Sessions returns how many sessions a ZooKeeper server has with clients that are
+// connected to it.
+func Sessions(t testing.TB, s *Server) int {
+	t.Helper()
+	answer, err := fourLetters(s.addr, "cons")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Count(answer, []byte("sid="))
+}
+
 // zooKeeperServes reports whether the server takes requests.
 func zooKeeperServes(addr string) error {
 	_, err := zooKeeperMode(addr)
@@ -106,18 +117,7 @@ func zooKeeperServes(addr string) error {
 
 // zooKeeperMode returns standalone, leader or follower.
 func zooKeeperMode(addr string) (string, error) {
-	conn, err := net.DialTimeout("tcp", addr, time.Second)
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
-		return "", err
-	}
-	if _, err := conn.Write([]byte("srvr")); err != nil {
-		return "", err
-	}
-	answer, err := io.ReadAll(conn)
+	answer, err := fourLetters(addr, "srvr")
 	if err != nil {
 		return "", err
 	}
@@ -127,4 +127,20 @@ func zooKeeperMode(addr string) (string, error) {
 	}
 	mode, _, _ = bytes.Cut(mode, []byte("\n"))
 	return string(mode), nil
+}
+
+// fourLetters asks a server one of the questions that it answers in plain text.
+func fourLetters(addr, word string) ([]byte, error) {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		return nil, err
+	}
+	if _, err := conn.Write([]byte(word)); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(conn)
 }
