@@ -13,12 +13,13 @@ UNIT = $(shell $(GO) list ./... | grep -v '/e2e')
 # installed it.
 export SINEW_REQUIRE_SERVERS ?= 1
 
-.PHONY: all servers consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all purego benchmark-builds fuzz fuzz-smoke bench cover help
+.PHONY: all servers node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all purego benchmark-builds fuzz fuzz-smoke bench cover help
 
 all: test
 
 help:
 	@echo "servers   installs ZooKeeper, etcd and Redis by apt-get, where they are missing"
+	@echo "node-packages  installs what e2e/jayson runs beside sinew, by npm"
 	@echo "lint      gofmt, go vet, staticcheck"
 	@echo "test      lint, unit tests with the race detector, core end-to-end tests"
 	@echo "test-all  test, all end-to-end tests, fuzzing for some seconds per target"
@@ -26,15 +27,18 @@ help:
 	@echo "bench     the table against other frameworks, as Markdown"
 	@echo "cover     statement coverage of all packages by all unit tests"
 
-test: servers lint unit purego benchmark-builds e2e outages
+test: servers node-packages lint unit purego benchmark-builds e2e outages
 	@echo "== test: passed"
 
 test-all: export SINEW_REQUIRE_CONSUL = 1
-test-all: servers consul lint unit purego benchmark-builds e2e-all outages-all fuzz-smoke
+test-all: servers node-packages consul lint unit purego benchmark-builds e2e-all outages-all fuzz-smoke
 	@echo "== test-all: passed"
 
 servers:
 	@e2e/scripts/install-servers
+
+node-packages:
+	@e2e/scripts/install-node-packages
 
 consul:
 	@e2e/scripts/build-consul
