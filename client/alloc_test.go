@@ -97,7 +97,11 @@ func TestAllocationsOfACall(t *testing.T) {
 		{"RequestTimeout", rpcTo(t, addr, plain), context.Background(), 1},
 		{"RequestTimeout within the caller's deadline", rpcTo(t, addr, plain), soon, 1},
 		{"the caller's deadline within RequestTimeout", rpcTo(t, addr, patient), near, 0},
-		{"through an SGClient", sgTo(t, addr, plain), context.Background(), 1},
+		{"through an SGClient", sgTo(t, addr, client.SGOption{Option: plain}), context.Background(), 1},
+		{"FailSafe", sgTo(t, addr, client.SGOption{Option: plain, FailMode: client.FailSafe}), context.Background(), 1},
+		{"FailOver", sgTo(t, addr, client.SGOption{Option: plain, FailMode: client.FailOver}), context.Background(), 1},
+		{"FailOver of a method that is idempotent", sgTo(t, addr, client.SGOption{Option: plain, FailMode: client.FailOver, Idempotent: []string{"Echo.*"}}), context.Background(), 2},
+		{"FailRetry without a part of the time for each attempt", sgTo(t, addr, client.SGOption{Option: plain, FailMode: client.FailRetry, Idempotent: []string{"Echo.*"}, AttemptTimeout: -1}), context.Background(), 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			req := make([]byte, 16)
@@ -129,10 +133,10 @@ func rpcTo(t testing.TB, addr string, op client.Option) client.RPCClient {
 	return c
 }
 
-func sgTo(t testing.TB, addr string, op client.Option) client.RPCClient {
+func sgTo(t testing.TB, addr string, op client.SGOption) client.RPCClient {
 	t.Helper()
-	r := registry.NewPeer2PeerRegistry().WithProvider(registry.Provider{Network: "tcp", Addr: addr})
-	c, err := client.NewSGClient(client.SGOption{Option: op, Registry: r})
+	op.Registry = registry.NewPeer2PeerRegistry().WithProvider(registry.Provider{Network: "tcp", Addr: addr})
+	c, err := client.NewSGClient(op)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,6 +72,26 @@ type SGClient interface {
 	// to a oneway is an empty response.
 	Do(ctx context.Context, m *protocol.Message) (*protocol.Message, error)
 
+	// Broadcast makes one call at every provider that a call could go to, side
+	// by side, and waits for all. Each reply is decoded into what replies
+	// returns for its provider, in the order of their keys, one after the other,
+	// before Broadcast returns; nil ignores all. When any provider fails, the
+	// error is the first one's by key, errors.Is and errors.As find those of
+	// all, and Explain tells which they are; what others answered is decoded
+	// all the same. It is one call for the wrappers, for which replies stands
+	// in resp. No provider is called twice, and fail modes do nothing but for
+	// FailSafe.
+	Broadcast(ctx context.Context, serviceMethod string, req any, replies Replies) error
+
+	// Fork makes one call at several providers side by side, at all where
+	// providers is 0 or less. The first success is the call's, and the others
+	// are cancelled, on the wire too: so the method may run more than once,
+	// whether or not it is idempotent. It fails when all fail, with the last
+	// error; errors.Is and errors.As find those of all. It is one call for the
+	// wrappers, which find a *Forked in resp. Fail modes do nothing but for
+	// FailSafe, and it is outside the retry budget.
+	Fork(ctx context.Context, serviceMethod string, req, resp any, providers int) error
+
 	// Services lists what the providers say that they serve, each name once,
 	// sorted. It waits for the registry's first provider, at most RequestTimeout.
 	Services(ctx context.Context) ([]protocol.ServiceInfo, error)

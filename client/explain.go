@@ -97,6 +97,8 @@ const (
 	StopProviders
 	// StopMoves: the call moved on from as many providers as one may.
 	StopMoves
+	// StopAll: each provider of a Broadcast or Fork had its attempt.
+	StopAll
 )
 
 // String says it in a few words.
@@ -120,6 +122,8 @@ func (s Stop) String() string {
 		return "nobody else is left"
 	case StopMoves:
 		return "too many providers were gone or leaving"
+	case StopAll:
+		return "each had its attempt"
 	}
 	return fmt.Sprintf("Stop(%d)", uint8(s))
 }
@@ -191,7 +195,7 @@ func (a AttemptRecord) String() string {
 	case a.Hedge:
 		kind = " (hedge)"
 	case a.Move:
-		kind = " (moved on)"
+		kind = " (gone)"
 	}
 	return fmt.Sprintf("%s%s %v %v in %v", a.Provider, kind, a.Code, a.Outcome, a.Took.Round(time.Microsecond))
 }

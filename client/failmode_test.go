@@ -276,9 +276,9 @@ func TestFailRetryOutlastsARestart(t *testing.T) {
 // The outcome that a call ends with is that of all its attempts together.
 func TestOutcomeOfSeveralAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, func(ctx context.Context, _ string, _ int) error {
-			<-ctx.Done()
-			return ctx.Err()
+		w := newWorld(t, func(context.Context, string, int) error {
+			time.Sleep(time.Second)
+			return nil
 		}, "a", "b")
 		c := w.client(t, func(op *client.SGOption) {
 			op.FailMode, op.Retries, op.AttemptTimeout = client.FailOver, 1, 100*time.Millisecond

@@ -5,6 +5,9 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"testing"
+
+	"github.com/sinew-rpc/sinew/internal/log"
 )
 
 // logLines keeps what is logged.
@@ -36,3 +39,9 @@ func (l *logLines) WithAttrs([]slog.Attr) slog.Handler { return l }
 
 // WithGroup implements slog.Handler.
 func (l *logLines) WithGroup(string) slog.Handler { return l }
+
+// quiet keeps what a test provokes out of the log.
+func quiet(t *testing.T) {
+	log.SetHandler(slog.DiscardHandler)
+	t.Cleanup(func() { log.SetHandler(nil) })
+}

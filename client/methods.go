@@ -32,8 +32,6 @@ func newMethodSet(option string, patterns []string) (s methodSet, err error) {
 	return s, nil
 }
 
-func (s *methodSet) empty() bool { return !s.all && len(s.services)+len(s.methods) == 0 }
-
 // has reports whether serviceMethod is in the set. It does not allocate.
 func (s *methodSet) has(serviceMethod string) bool {
 	if s.all || s.methods[serviceMethod] {

@@ -46,13 +46,14 @@ func With(ctx context.Context, opts ...CallOption) context.Context {
 	return context.WithValue(ctx, perCallKey{}, &next)
 }
 
-// Idempotent says that the method may run more than once without harm. Fail
-// modes that try again after an attempt that may have run do so only then;
-// FailFast never tries again.
+// Idempotent says that the method may run more than once without harm, as
+// SGOption.Idempotent does. Fail modes that try again after an attempt that may
+// have run do so only then; FailFast and FailSafe never try again.
 func Idempotent() CallOption { return func(p *perCall) { p.idempotent = true } }
 
-// Hedge allows a second attempt beside one that is slow. It implies
-// Idempotent. FailFast, which makes one attempt, does not use it.
+// Hedge allows a second attempt beside one that is slow, as SGOption.Hedged does.
+// It implies Idempotent. FailFast and FailSafe, which make one attempt, do not use
+// it.
 func Hedge() CallOption { return func(p *perCall) { p.hedge, p.idempotent = true, true } }
 
 // Key asks for affinity: selectors that hash send equal keys to the same

@@ -27,7 +27,7 @@ type pursuit struct {
 	idempotent bool
 
 	begun   time.Time     // the attempt that is being made
-	limit   time.Duration // its AttemptTimeout, 0 where it has all that is left
+	current AttemptRecord // the same, should it fail
 	visited []*member     // since all providers were last open to the call
 	gone    []*member     // met gone or leaving; nothing moves to these
 	retried int
@@ -41,6 +41,7 @@ type pursuit struct {
 func (c *sgClient) newPursuit(ctx context.Context, t target, req, resp any) pursuit {
 	p := pursuit{c: c, ctx: ctx, target: t, req: req, resp: resp, outcome: protocol.NotSent}
 	p.idempotent = t.call.idempotent || c.idempotent.has(t.info.ServiceMethod)
+	p.idempotent = p.idempotent || p.mayHedge()
 	if c.option.FailMode.persists() {
 		p.retries = c.option.Retries
 	}
@@ -51,6 +52,10 @@ func (c *sgClient) newPursuit(ctx context.Context, t target, req, resp any) purs
 func (p *pursuit) run(m *member) error {
 	now := time.Now()
 	p.c.budget.call(now)
+	if p.mayHedge() {
+		apart := *p // a race holds on to its pursuit, and p costs no allocation
+		return apart.runHedged(m, now)
+	}
 	if err := p.try(m, now); err != nil {
 		return p.goOn(m, err)
 	}
@@ -60,7 +65,7 @@ func (p *pursuit) run(m *member) error {
 // goOn takes a call on whose attempt at m ended with err.
 func (p *pursuit) goOn(m *member, err error) error {
 	for err != nil {
-		p.note(m, err)
+		p.record(m, p.current, time.Since(p.begun), err)
 		if m, err = p.next(m, err); err != nil {
 			return p.failed(err)
 		}
@@ -72,10 +77,11 @@ func (p *pursuit) goOn(m *member, err error) error {
 // try makes one attempt, within its part of the time.
 func (p *pursuit) try(m *member, now time.Time) error {
 	p.begun = now
-	if p.limit = p.slice(now); p.limit == 0 {
+	p.current = AttemptRecord{Number: p.target.info.Attempt, Timeout: p.slice(now)}
+	if p.current.Timeout == 0 {
 		return p.c.attempt(p.ctx, m, &p.target, p.req, p.resp)
 	}
-	ctx := endpoint.BoundAttempt(p.ctx, p.limit)
+	ctx := endpoint.BoundAttempt(p.ctx, p.current.Timeout)
 	defer ctx.End()
 	return p.c.attempt(ctx, m, &p.target, p.req, p.resp)
 }
@@ -196,10 +202,10 @@ func (p *pursuit) pause(err error) time.Duration {
 // again returns where the call is tried again after its attempt at m ended with
 // err, as the mode says.
 func (p *pursuit) again(m *member, err error) *member {
-	same := p.c.option.FailMode == FailRetry
-	if same && !(protocol.IsRemote(err) && saysElsewhere(err)) && !m.conn.failing.Load() {
-		if m := p.c.listedStill(m); m != nil {
-			return m
+	stay := p.c.option.FailMode == FailRetry
+	if stay && !(protocol.IsRemote(err) && saysElsewhere(err)) {
+		if same := p.c.listed(m); same != nil && same.excluded == nil && !same.conn.failing.Load() {
+			return same
 		}
 	}
 	if next := p.other(p.visited); next != nil {
@@ -209,8 +215,8 @@ func (p *pursuit) again(m *member, err error) *member {
 	if next := p.other(p.visited); next != nil {
 		return next
 	}
-	if same {
-		return p.c.listedStill(m)
+	if stay {
+		return p.c.listed(m)
 	}
 	return nil
 }
@@ -229,12 +235,13 @@ func (p *pursuit) other(tried []*member) *member {
 	return m
 }
 
-// listedStill returns m as the newest list has it, nil when calls do not go
-// there any more.
-func (c *sgClient) listedStill(m *member) *member {
-	for _, listed := range c.view.Load().list {
-		if listed.conn == m.conn && listed.excluded == nil {
-			return listed
+// listed returns m as the newest list has it, nil when no call may go there any
+// more.
+func (c *sgClient) listed(m *member) *member {
+	v := c.view.Load()
+	for _, now := range v.list {
+		if now.conn == m.conn && v.byNode[now.node] != nil {
+			return now
 		}
 	}
 	return nil

@@ -34,6 +34,8 @@ type sgClient struct {
 	filtering sync.Pool            // of *[]*selector.Node, scratch for pick
 
 	idempotent methodSet // methods that may run more than once
+	hedged     methodSet // methods that are hedged
+	latencies  latencies // of those, and of what calls ask for
 	backoff    backoff.Policy
 	budget     *budget // nil: any number of retries
 	counts     counters
@@ -65,6 +67,9 @@ func NewSGClient(op SGOption) (SGClient, error) {
 		backoff:     backoff.Policy{Initial: option.RetryBackoff, Max: option.RetryBackoffMax},
 	}
 	if c.idempotent, err = newMethodSet("Idempotent", option.Idempotent); err != nil {
+		return nil, err
+	}
+	if c.hedged, err = newMethodSet("Hedged", option.Hedged); err != nil {
 		return nil, err
 	}
 	if !c.plain {
@@ -111,9 +116,17 @@ func (c *sgClient) govern(ctx context.Context, counted *often, serviceMethod str
 		return err
 	}
 	t := target{info: selector.PickInfo{ServiceMethod: serviceMethod, Key: pc.key, Tags: c.tagsOf(pc)}, call: pc}
+	if replies, all := resp.(Replies); all {
+		p := c.newPursuit(ctx, t, req, nil)
+		return p.broadcast(v, replies)
+	}
 	m, err := c.pick(ctx, v, &t)
 	if err != nil {
 		return c.nobodyPicked(ctx, t, err)
+	}
+	if f, several := resp.(*Forked); several {
+		p := c.newPursuit(ctx, t, req, f.Resp)
+		return p.fork(m, f)
 	}
 	counted.attempts.Add(1)
 	if !c.plain {

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,17 +13,9 @@ import (
 // not cost more the more there are.
 const maxExplained = 32
 
-// note records an attempt at m that failed.
-func (p *pursuit) note(m *member, err error) {
-	p.record(AttemptRecord{
-		Number:   p.target.info.Attempt,
-		Provider: m.provider().ProviderKey,
-		Took:     time.Since(p.begun),
-		Timeout:  p.limit,
-	}, err)
-}
-
-func (p *pursuit) record(a AttemptRecord, err error) {
+// record keeps an attempt at m that failed after it took so long.
+func (p *pursuit) record(m *member, a AttemptRecord, took time.Duration, err error) {
+	a.Provider, a.Took = m.provider().ProviderKey, took
 	a.Code, a.Outcome, a.Err, a.Move = protocol.CodeOf(err), protocol.OutcomeOf(err), err, isMove(err)
 	p.attempts = append(p.attempts, a)
 	p.outcome = graver(p.outcome, a.Outcome)
@@ -42,6 +35,11 @@ func graver(a, b protocol.Outcome) protocol.Outcome {
 // failed returns what the call ends with: err, the story, and the outcome of all
 // attempts. The text of what a method said stays as it is.
 func (p *pursuit) failed(err error) error {
+	return p.failedBecause(err, errors.Unwrap(asError(err)))
+}
+
+// failedBecause is failed with another cause.
+func (p *pursuit) failedBecause(err, cause error) error {
 	e := asError(err)
 	story := &Explanation{
 		ServiceMethod: p.target.info.ServiceMethod,
@@ -49,7 +47,7 @@ func (p *pursuit) failed(err error) error {
 		Idempotent:    p.idempotent,
 		Attempts:      p.attempts,
 		Stop:          p.stop,
-		cause:         e.Unwrap(),
+		cause:         cause,
 	}
 	answered := p.stop == StopCode || p.stop == StopFailMode
 	if len(p.attempts) > 1 || !answered {
@@ -91,6 +89,17 @@ func (c *sgClient) exclusion(ctx context.Context, m *member, t *target, attempts
 	if m.excluded != nil {
 		return m.excluded.Error()
 	}
+	if why := c.fits(ctx, m, t); why != "" {
+		return why
+	}
+	if _, err := m.conn.status(); m.conn.failing.Load() && err != nil {
+		return fmt.Sprintf("failing: %v", err)
+	}
+	return ""
+}
+
+// fits says why m is not for this call, "" where it is.
+func (c *sgClient) fits(ctx context.Context, m *member, t *target) string {
 	if !hasTags(m.provider().Tags, t.call.tags) {
 		return fmt.Sprintf("its tags %v do not hold all of the call's, %v", m.provider().Tags, t.call.tags)
 	}
@@ -98,9 +107,6 @@ func (c *sgClient) exclusion(ctx context.Context, m *member, t *target, attempts
 		if !f.PerCall(ctx, t.info, m.node) {
 			return fmt.Sprintf("Filters[%d] (%T) excludes it", i, f)
 		}
-	}
-	if _, err := m.conn.status(); m.conn.failing.Load() && err != nil {
-		return fmt.Sprintf("failing: %v", err)
 	}
 	return ""
 }

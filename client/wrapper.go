@@ -7,8 +7,8 @@ import (
 	"github.com/sinew-rpc/sinew/registry"
 )
 
-// CallFunc makes a call. resp is Oneway for a Notify, and both are
-// *protocol.Message for a Do. An error that is no *protocol.Error is made one
+// CallFunc makes a call. resp is Oneway for a Notify, Replies for a Broadcast and
+// *Forked for a Fork; req and resp are *protocol.Message for a Do. An error that is no *protocol.Error is made one
 // when it leaves the client.
 type CallFunc func(ctx context.Context, serviceMethod string, req, resp any) error
 

@@ -1,0 +1,82 @@
+package client
+
+import "time"
+
+// mayHedge reports whether the call may make a second attempt beside its first.
+func (p *pursuit) mayHedge() bool {
+	if !p.c.option.FailMode.persists() || p.resp == Oneway {
+		return false
+	}
+	return p.target.call.hedge || p.c.hedged.has(p.target.info.ServiceMethod)
+}
+
+// runHedged makes the attempts, the first at m, and where that is slow a second
+// one beside it.
+func (p *pursuit) runHedged(m *member, now time.Time) error {
+	delay, known := p.c.option.HedgeDelay, (*latency)(nil)
+	if delay <= 0 {
+		known = p.c.latencies.of(p.target.info.ServiceMethod)
+		delay = known.most(now)
+	}
+	m, err := p.hedge(m, delay, known)
+	if err == nil {
+		return nil
+	}
+	return p.goOn(m, err)
+}
+
+// hedge makes an attempt at m, and when that has not ended after delay, another
+// elsewhere. The first of both that is an answer counts; a failure that might be
+// tried again is none as long as the other runs. A delay of 0 or less is for
+// ever.
+func (p *pursuit) hedge(m *member, delay time.Duration, known *latency) (*member, error) {
+	r := p.newRace()
+	r.latency = known
+	defer r.end()
+	r.start(m, false)
+	var n *runner
+	if delay > 0 {
+		if n = r.nextWithin(delay); n == nil {
+			p.startHedge(r, m)
+		}
+	}
+	for {
+		if n == nil {
+			n = r.next()
+		}
+		switch {
+		case n.err == nil:
+			if n.record.Hedge {
+				p.c.counts.hedgeWins.Add(1)
+			}
+			p.resume(n)
+			return n.member, r.won(n)
+		case r.running == 0 || !isMove(n.err) && !hopeful(p.ctx, n.err):
+			p.resume(n)
+			return n.member, n.err
+		}
+		p.visited = append(p.visited, n.member)
+		p.record(n.member, n.record, n.took, n.err)
+		n = nil
+	}
+}
+
+// startHedge begins the second attempt, if there is another provider and the
+// budget allows it.
+func (p *pursuit) startHedge(r *race, m *member) {
+	next := p.other([]*member{m})
+	if next == nil {
+		return
+	}
+	if !p.c.budget.take() {
+		p.c.counts.budgetRefused.Add(1)
+		return
+	}
+	p.target.info.Attempt++
+	p.c.counts.hedges.Add(1)
+	p.c.counts.often[0].attempts.Add(1)
+	r.start(next, true)
+}
+
+// resume makes n, of which the result counts, the attempt that the call is at.
+func (p *pursuit) resume(n *runner) { p.begun, p.current = n.begun, n.record }

@@ -1,0 +1,278 @@
+package client_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sinew-rpc/sinew/client"
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+// slowAt answers after a while at one address, and at once elsewhere; it notes
+// calls that were cancelled.
+type slowAt struct {
+	addr      string
+	while     time.Duration
+	cancelled atomic.Int32
+}
+
+func (s *slowAt) do(ctx context.Context, addr string, _ int) error {
+	if addr != s.addr {
+		return nil
+	}
+	timer := time.NewTimer(s.while)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		s.cancelled.Add(1)
+		return ctx.Err()
+	}
+}
+
+func hedging(op *client.SGOption) {
+	op.FailMode, op.Hedged, op.HedgeDelay = client.FailOver, []string{"Echo.Do"}, 30*ms
+}
+
+func TestHedgeAfterAFixedDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &slowAt{addr: "a", while: 500 * ms}
+		w := newWorld(t, slow.do, "a", "b")
+		c := w.client(t, hedging)
+		begun := time.Now()
+		resp, err := client.Invoke[text](context.Background(), c, "Echo.Do", &text{})
+		if err != nil || resp.S != "b" || time.Since(begun) != 30*ms {
+			t.Errorf("%v, %v after %v", resp, err, time.Since(begun))
+		}
+		synctest.Wait()
+		if got := w.took(); got != "ab" || slow.cancelled.Load() != 1 {
+			t.Errorf("ran at %q, %d cancelled on the wire", got, slow.cancelled.Load())
+		}
+		if got := c.Stats(); got.Hedges != 1 || got.HedgeWins != 1 || got.Attempts != 2 || got.Retries != 0 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestHedgeThatLoses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &slowAt{addr: "b", while: 500 * ms}
+		w := newWorld(t, func(ctx context.Context, addr string, run int) error {
+			if addr == "a" {
+				time.Sleep(50 * ms)
+			}
+			return slow.do(ctx, addr, run)
+		}, "a", "b")
+		c := w.client(t, hedging)
+		var meta map[string]string
+		var resp text
+		begun := time.Now()
+		err := c.Call(client.With(context.Background(), client.ReplyMeta(&meta)), "Echo.Do", &text{}, &resp)
+		if err != nil || resp.S != "a" || time.Since(begun) != 50*ms {
+			t.Errorf("%v, %v after %v", resp, err, time.Since(begun))
+		}
+		synctest.Wait()
+		if slow.cancelled.Load() != 1 {
+			t.Error("the hedge was not cancelled")
+		}
+		if got := c.Stats(); got.Hedges != 1 || got.HedgeWins != 0 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestHedgeAtThePercentile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var while atomic.Int64
+		w := newWorld(t, func(_ context.Context, addr string, _ int) error {
+			if addr == "a" {
+				time.Sleep(time.Duration(while.Load()))
+			}
+			return nil
+		}, "a", "b")
+		c := w.client(t, func(op *client.SGOption) { op.FailMode, op.AttemptTimeout = client.FailOver, -1 })
+		ctx := client.With(context.Background(), client.Hedge())
+		call := func(took time.Duration) time.Duration {
+			t.Helper()
+			while.Store(int64(took))
+			begun := time.Now()
+			if err := c.Call(ctx, "Echo.Do", &text{}, nil); err != nil {
+				t.Fatal(err)
+			}
+			return time.Since(begun)
+		}
+		// As long as too little is known, nothing is hedged.
+		if took := call(500 * ms); took != 500*ms || c.Stats().Hedges != 0 {
+			t.Errorf("%v, %+v", took, c.Stats())
+		}
+		for range 99 {
+			call(10 * ms) // 99 % of a hundred answers
+		}
+		hedges := c.Stats().Hedges
+		took := call(500 * ms)
+		if took <= 10*ms || took > 11250*time.Microsecond {
+			t.Errorf("hedged after %v, want the 10 ms that nearly all take, to within an eighth", took)
+		}
+		if got := c.Stats(); got.Hedges != hedges+1 || got.HedgeWins != hedges+1 {
+			t.Errorf("%+v", got)
+		}
+		// An answer that lost counts as one that takes long: were it left out,
+		// the percentile would fall with each hedge.
+		for range 12 {
+			call(500 * ms)
+			time.Sleep(100 * ms)
+		}
+		if took := call(500 * ms); took <= 11250*time.Microsecond {
+			t.Errorf("an eighth of the answers are slow, and still %v is slow", took)
+		}
+	})
+}
+
+func TestHedgesKeepToTheBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &slowAt{addr: "a", while: 60 * ms}
+		w := newWorld(t, slow.do, "a", "b")
+		c := w.client(t, func(op *client.SGOption) {
+			hedging(op)
+			op.RetryBudgetMin = -1
+		})
+		for range 50 {
+			if err := c.Call(context.Background(), "Echo.Do", &text{}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := c.Stats(); got.Hedges != 10 || got.BudgetRefused != 40 || got.BudgetLeft != 0 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// What is an answer ends the race, what is none leaves it to the other.
+func TestWhichFailureEndsAHedgedCall(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		fails protocol.Code // of the first attempt, after 50 ms; the hedge answers after 70 ms
+		want  protocol.Code
+		took  time.Duration
+	}{
+		{"no room", protocol.ResourceExhausted, protocol.OK, 70 * ms},
+		{"a business error", protocol.NotFound, protocol.NotFound, 50 * ms},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, func(_ context.Context, addr string, _ int) error {
+					if addr == "b" {
+						time.Sleep(40 * ms)
+						return nil
+					}
+					time.Sleep(50 * ms)
+					return protocol.NewError(test.fails, "")
+				}, "a", "b")
+				c := w.client(t, hedging)
+				begun := time.Now()
+				err := c.Call(context.Background(), "Echo.Do", &text{}, nil)
+				if protocol.CodeOf(err) != test.want || time.Since(begun) != test.took {
+					t.Errorf("%v after %v", err, time.Since(begun))
+				}
+			})
+		})
+	}
+}
+
+// Both fail: the call is tried again as any other, and the story has all.
+func TestHedgeAndFirstBothFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(_ context.Context, addr string, _ int) error {
+			if addr == "c" {
+				return nil
+			}
+			time.Sleep(50 * ms)
+			return protocol.NewError(protocol.Unavailable, "")
+		}, "a", "b", "c")
+		c := w.client(t, hedging)
+		resp, err := client.Invoke[text](context.Background(), c, "Echo.Do", &text{})
+		if err != nil || resp.S != "c" || w.took() != "abc" {
+			t.Errorf("%v, %v", resp, err)
+		}
+		w = newWorld(t, func(context.Context, string, int) error {
+			time.Sleep(50 * ms)
+			return protocol.NewError(protocol.Unavailable, "")
+		}, "a", "b", "c")
+		c = w.client(t, func(op *client.SGOption) { hedging(op); op.Retries = 1 })
+		err = c.Call(context.Background(), "Echo.Do", &text{}, nil)
+		story, ok := client.Explain(err)
+		if !ok || len(story.Attempts) != 3 || story.Attempts[0].Hedge || !story.Attempts[1].Hedge || story.Attempts[2].Hedge || story.Attempts[2].Number != 2 {
+			t.Errorf("%v", story)
+		}
+	})
+}
+
+// The time of the call bounds both attempts.
+func TestHedgedCallKeepsItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(context.Context, string, int) error { time.Sleep(time.Minute); return nil }, "a", "b")
+		c := w.client(t, func(op *client.SGOption) { hedging(op); op.Retries = -1 })
+		begun := time.Now()
+		err := c.Call(context.Background(), "Echo.Do", &text{}, nil)
+		wantError(t, err, protocol.DeadlineExceeded, protocol.MaybeRun, "within RequestTimeout (1s)")
+		if time.Since(begun) != time.Second {
+			t.Errorf("after %v", time.Since(begun))
+		}
+	})
+}
+
+// Nothing is hedged that may not be: FailFast, oneways, one provider alone.
+func TestWhatIsNotHedged(t *testing.T) {
+	ctx := client.With(context.Background(), client.Hedge())
+	slow := &slowAt{addr: "a", while: 100 * ms}
+	for _, test := range []struct {
+		name  string
+		addrs []string
+		mode  client.FailMode
+		call  func(c client.SGClient) error
+	}{
+		{"FailFast", []string{"a", "b"}, client.FailFast, func(c client.SGClient) error { return c.Call(ctx, "Echo.Do", &text{}, nil) }},
+		{"a oneway", []string{"a", "b"}, client.FailOver, func(c client.SGClient) error { return c.Notify(ctx, "Echo.Do", &text{}) }},
+		{"one provider", []string{"a"}, client.FailOver, func(c client.SGClient) error { return c.Call(ctx, "Echo.Do", &text{}, nil) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, slow.do, test.addrs...)
+				c := w.client(t, func(op *client.SGOption) { op.FailMode, op.HedgeDelay = test.mode, 10*ms })
+				if err := test.call(c); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Second)
+				if got := w.took(); got != "a" || c.Stats().Hedges != 0 {
+					t.Errorf("ran at %q, %+v", got, c.Stats())
+				}
+			})
+		})
+	}
+}
+
+// A panic in an attempt that runs on a worker costs that attempt.
+func TestPanicInAHedgedAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		quiet(t)
+		w := newWorld(t, always, "a", "b")
+		c := w.client(t, func(op *client.SGOption) {
+			hedging(op)
+			op.Wrappers = []client.Wrapper{panicking{}}
+		})
+		err := c.Call(context.Background(), "Echo.Do", &text{}, nil)
+		wantError(t, err, protocol.Internal, protocol.MaybeRun, "panicked")
+	})
+}
+
+type panicking struct{}
+
+func (panicking) WrapCall(_ *client.SGOption, next client.CallFunc) client.CallFunc { return next }
+
+func (panicking) WrapAttempt(*client.SGOption, client.AttemptFunc) client.AttemptFunc {
+	return func(context.Context, *client.Attempt) error { panic("in a wrapper") }
+}

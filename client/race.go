@@ -1,0 +1,121 @@
+package client
+
+import (
+	"context"
+	"runtime/debug"
+	"time"
+
+	"github.com/sinew-rpc/sinew/internal/endpoint"
+	"github.com/sinew-rpc/sinew/internal/log"
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+// race is several attempts of one call side by side. Each runs on a worker and
+// has a place of its own for its reply, which is decoded by who began the race
+// and nowhere else. The race belongs to that goroutine: it starts runners, hears
+// of their end, and has waited for all of them when end returns. So nothing
+// reads the request or writes to the reply once the call has returned.
+type race struct {
+	p       *pursuit
+	call    *perCall        // the call's, without a place for the reply's metadata
+	ctx     context.Context // of the attempts; ends with the race
+	cancel  context.CancelFunc
+	ended   chan *runner
+	running int
+	latency *latency // learns how long answers take; nil: nobody does
+}
+
+// runner is one attempt of a race. Its fields are the worker's until it is sent
+// on ended.
+type runner struct {
+	member *member
+	target target
+	begun  time.Time
+	took   time.Duration
+	record AttemptRecord // should it fail
+	reply  endpoint.Held
+	err    error
+}
+
+func (p *pursuit) newRace() *race {
+	call := *p.target.call
+	call.replyMeta = nil
+	r := &race{p: p, call: &call, ended: make(chan *runner)}
+	r.ctx, r.cancel = context.WithCancel(p.ctx)
+	return r
+}
+
+// start begins an attempt at m.
+func (r *race) start(m *member, hedge bool) {
+	p := r.p
+	n := &runner{member: m, target: p.target, begun: time.Now()}
+	n.target.call = r.call
+	n.record = AttemptRecord{Number: p.target.info.Attempt, Hedge: hedge, Timeout: p.slice(n.begun)}
+	r.running++
+	p.c.workers.Go(func() {
+		n.run(p.c, r.ctx, p.req)
+		r.ended <- n
+	})
+}
+
+func (n *runner) run(c *sgClient, ctx context.Context, req any) {
+	defer func() {
+		n.took = time.Since(n.begun)
+		if p := recover(); p != nil {
+			log.Errorf("sinew: an attempt of %.128q panicked: %v\n%s", n.target.info.ServiceMethod, p, debug.Stack())
+			n.err = protocol.Errorf(protocol.Internal, "an attempt of %.128q panicked: %v", n.target.info.ServiceMethod, p)
+		}
+	}()
+	if n.record.Timeout > 0 {
+		bounded := endpoint.BoundAttempt(ctx, n.record.Timeout)
+		defer bounded.End()
+		ctx = bounded
+	}
+	n.err = c.attempt(ctx, n.member, &n.target, req, &n.reply)
+}
+
+// next waits for the next attempt that ends.
+func (r *race) next() *runner {
+	n := <-r.ended
+	r.finished(n)
+	return n
+}
+
+// nextWithin is next, but nil when none ends in that time.
+func (r *race) nextWithin(d time.Duration) *runner {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case n := <-r.ended:
+		r.finished(n)
+		return n
+	case <-timer.C:
+		return nil
+	}
+}
+
+func (r *race) finished(n *runner) {
+	r.running--
+	if r.latency != nil {
+		r.latency.learn(r.p.ctx, n)
+	}
+}
+
+// end cancels the attempts that still run, on the wire too, and waits for them.
+func (r *race) end() {
+	r.cancel()
+	for r.running > 0 {
+		r.next().reply.Release()
+	}
+}
+
+// won decodes the reply of n, which succeeded, for the caller.
+func (r *race) won(n *runner) error {
+	r.cancel() // the others need not finish while this decodes
+	p := r.p
+	meta, err := n.reply.Decode(p.resp)
+	if into := p.target.call.replyMeta; into != nil && err == nil {
+		*into = withoutReserved(meta)
+	}
+	return err
+}
