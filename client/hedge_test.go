@@ -2,6 +2,10 @@ package client_test
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -9,6 +13,8 @@ import (
 
 	"github.com/sinew-rpc/sinew/client"
 	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/registry/memory"
+	"github.com/sinew-rpc/sinew/transport"
 )
 
 // slowAt answers after a while at one address, and at once elsewhere; it notes
@@ -51,6 +57,9 @@ func TestHedgeAfterAFixedDelay(t *testing.T) {
 		synctest.Wait()
 		if got := w.took(); got != "ab" || slow.cancelled.Load() != 1 {
 			t.Errorf("ran at %q, %d cancelled on the wire", got, slow.cancelled.Load())
+		}
+		if n := w.providers["a"].accepted.Load(); n != 1 || w.providers["a"].session(0).Err() != nil {
+			t.Errorf("%d connections: the loser's end is a frame, and costs no connection", n)
 		}
 		if got := c.Stats(); got.Hedges != 1 || got.HedgeWins != 1 || got.Attempts != 2 || got.Retries != 0 {
 			t.Errorf("%+v", got)
@@ -275,4 +284,40 @@ func (panicking) WrapCall(_ *client.SGOption, next client.CallFunc) client.CallF
 
 func (panicking) WrapAttempt(*client.SGOption, client.AttemptFunc) client.AttemptFunc {
 	return func(context.Context, *client.Attempt) error { panic("in a wrapper") }
+}
+
+// Many hedged calls at one time, whose attempts end in every order: each caller
+// gets its own reply, once. The race detector is what this is for.
+func TestHedgedCallsShareNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, r := transport.NewMemNetwork(), memory.NewRegistry("")
+		for _, addr := range []string{"a", "b", "c"} {
+			listenMem(t, n, addr).handle("Echo.Jitter", func(_ context.Context, req *text) (*text, error) {
+				time.Sleep(time.Duration(rand.IntN(8)) * ms)
+				return &text{S: strings.ToUpper(req.S)}, nil
+			})
+			list(t, r, addr, nil)
+		}
+		c := newSG(t, n, r, func(op *client.SGOption) {
+			op.FailMode, op.HedgeDelay, op.RetryBudget = client.FailOver, 3*ms, -1
+		})
+		var wg sync.WaitGroup
+		for i := range 16 {
+			wg.Go(func() {
+				req, resp := text{}, text{}
+				var meta map[string]string
+				ctx := client.With(context.Background(), client.Hedge(), client.ReplyMeta(&meta))
+				for j := range 50 {
+					req.S = fmt.Sprint("call ", i, " ", j) // the attempts before have let go of it
+					if err := c.Call(ctx, "Echo.Jitter", &req, &resp); err != nil || resp.S != strings.ToUpper(req.S) {
+						t.Errorf("%q: %v, %v", req.S, resp, err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if got := c.Stats(); got.Hedges < 100 || got.HedgeWins == 0 || got.InFlight != 0 {
+			t.Errorf("%+v", got)
+		}
+	})
 }

@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -260,4 +261,49 @@ func TestRepliesAreDecodedOnce(t *testing.T) {
 			t.Errorf("the first attempt wrote %v", resp)
 		}
 	})
+}
+
+// When all providers fail half of their calls, the load that they get is not a
+// multiple of what it was: retries keep to the budget, and few calls are lost
+// that retries would have saved while it lasts.
+func TestAnOutageIsNotAmplified(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		budget float64
+		least  float64 // attempts per call
+		most   float64
+	}{
+		{"with the budget", 0, 1.15, 1.25},
+		{"without", -1, 1.7, 1.8},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, func(context.Context, string, int) error {
+					if rand.IntN(2) == 0 {
+						return protocol.NewError(protocol.Unavailable, "half of all")
+					}
+					return nil
+				}, "a", "b", "c")
+				w.ran = nil
+				c := newSG(t, w.n, w.r, func(op *client.SGOption) { op.FailMode, op.RetryBudget = client.FailOver, test.budget })
+				end := time.Now().Add(30 * time.Second)
+				var wg sync.WaitGroup
+				for range 20 {
+					wg.Go(func() {
+						for time.Now().Before(end) {
+							_ = c.Call(idempotent, "Echo.Do", &text{}, nil) // some fail
+							time.Sleep(200 * ms)
+						}
+					})
+				}
+				wg.Wait()
+				got := c.Stats()
+				perCall := float64(got.Attempts) / float64(got.Calls)
+				t.Logf("%d calls, %.3f attempts per call, %d failed, %d retries refused", got.Calls, perCall, got.Failures[protocol.Unavailable], got.BudgetRefused)
+				if perCall < test.least || perCall >= test.most || got.Calls < 2500 {
+					t.Errorf("%.3f attempts per call, want from %v to %v", perCall, test.least, test.most)
+				}
+			})
+		})
+	}
 }
