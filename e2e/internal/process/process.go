@@ -3,10 +3,12 @@ package process
 
 import (
 	"bufio"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -30,8 +32,10 @@ type Process struct {
 	// Addr is the first line that it printed.
 	Addr string
 
-	t   testing.TB
-	cmd *exec.Cmd
+	t     testing.TB
+	cmd   *exec.Cmd
+	stdin io.Closer
+	ended func() error // waits
 }
 
 // Start runs the program and waits for its first line. It ends with the test,
@@ -44,16 +48,17 @@ func (p *Program) Start(t testing.TB, args ...string) *Process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = cmd.StdinPipe(); err != nil {
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	proc := &Process{t: t, cmd: cmd}
+	proc := &Process{t: t, cmd: cmd, stdin: stdin, ended: sync.OnceValue(cmd.Wait)}
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // the test may have done so
-		_ = cmd.Wait()         // its state is no news
+		proc.Wait()
 	})
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
@@ -65,6 +70,12 @@ func (p *Program) Start(t testing.TB, args ...string) *Process {
 
 // Kill ends the process at once, as SIGKILL does.
 func (p *Process) Kill() { p.signal(syscall.SIGKILL) }
+
+// Leave ends the process's standard input, which asks it to go.
+func (p *Process) Leave() { _ = p.stdin.Close() }
+
+// Wait returns when the process has ended, in whatever way.
+func (p *Process) Wait() { _ = p.ended() }
 
 // Stop halts the process until Continue: the kernel goes on to take what is sent
 // to its sockets.
