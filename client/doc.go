@@ -16,6 +16,16 @@
 // deadline, which is the earlier of its context's and Option.RequestTimeout;
 // the text says which it was.
 //
+// # Trying again
+//
+// [FailMode] says what an SGClient does about an attempt that failed, [SGOption]
+// how often, how soon and how much of it all calls together may do. What may have
+// run is tried again only where the method is idempotent (SGOption.Idempotent,
+// [Idempotent]), and may then be hedged: a second provider is asked when the
+// first is slow (SGOption.Hedged, [Hedge]). The outcome of an error is that of
+// all attempts together, and [Explain] returns the story of a call that failed.
+// Broadcast and Fork call several providers at one time.
+//
 // # Connections
 //
 // A provider is dialled by the first call that needs it, on a goroutine of the
@@ -39,6 +49,12 @@
 //   - option.go, sgoption.go: settings; wrapper.go, percall.go, handle.go
 //   - core.go: what both clients share; rpcclient.go, sgclient.go: what they
 //     do not
+//   - failmode.go: when a call is tried again; pursuit.go: one call on its way
+//     through its attempts; attempt.go: one of them; budget.go: what all calls
+//     may spend on that; methods.go: which methods; failsafe.go
+//   - race.go: attempts side by side; hedge.go, fork.go, broadcast.go: what they
+//     are for; latency.go: when a hedge is due
+//   - explain.go, story.go: what a call that failed tells; stats.go, counters.go
 //   - connection.go: one provider's sessions; dial.go, heartbeat.go, hello.go,
 //     shutdown.go: how one begins, stays and ends; state.go: who is told
 //   - watch.go, unlisted.go, view.go, pick.go: from a registry's list to a choice

@@ -136,8 +136,8 @@ func stopOf(ctx context.Context) Stop {
 	return StopContext
 }
 
-// Explain returns the story of the call that err ended; false for an error of
-// no governed call, or of one that made no attempt.
+// Explain returns the story of the call that err ended; false where that was no
+// governed call, or one that never came to choosing a provider.
 func Explain(err error) (*Explanation, bool) {
 	var e *Explanation
 	ok := errors.As(err, &e)
