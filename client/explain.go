@@ -16,7 +16,7 @@ import (
 // the call's error:
 //
 //	if story, ok := client.Explain(err); ok {
-//		log.Print(story)
+//		log.Print(story.String())
 //	}
 //
 // It holds no credentials and no metadata: names of providers, durations, and
@@ -144,8 +144,8 @@ func Explain(err error) (*Explanation, bool) {
 	return e, ok
 }
 
-// Error implements error, so that errors.As finds the story: String without the
-// providers.
+// Error implements error, so that errors.As finds the story: it is what the call's
+// own error has of it, in one line.
 func (e *Explanation) Error() string {
 	var b strings.Builder
 	if n := len(e.Attempts); n > 0 {
