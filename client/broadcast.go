@@ -28,6 +28,7 @@ func (p *pursuit) broadcast(v *view, replies Replies) error {
 		p.stop = StopProviders
 		return p.failed(p.c.nobody(v))
 	}
+	p.retries = 0 // each attempt has all of the time
 	r := p.newRace()
 	defer r.end()
 	for _, m := range members {

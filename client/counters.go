@@ -42,6 +42,9 @@ func (c *counters) begin() *often {
 	return o
 }
 
+// attempt counts one that is not the first of its call.
+func (c *counters) attempt() { c.often[0].attempts.Add(1) }
+
 // failed counts a call by the code of its error.
 func (c *counters) failed(err error) {
 	if code := int(protocol.CodeOf(err)); code < Codes {

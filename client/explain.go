@@ -197,7 +197,11 @@ func (a AttemptRecord) String() string {
 	case a.Move:
 		kind = " (gone)"
 	}
-	return fmt.Sprintf("%s%s %v %v in %v", a.Provider, kind, a.Code, a.Outcome, a.Took.Round(time.Microsecond))
+	limit := ""
+	if a.Timeout > 0 && a.Took >= a.Timeout {
+		limit = " (AttemptTimeout)"
+	}
+	return fmt.Sprintf("%s%s %v%s %v in %v", a.Provider, kind, a.Code, limit, a.Outcome, a.Took.Round(time.Microsecond))
 }
 
 // tried counts the providers that attempts were made at.

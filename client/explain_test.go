@@ -91,7 +91,7 @@ func TestAnErrorTellsItsStory(t *testing.T) {
 		if strings.Contains(err.Error(), "\n") {
 			t.Errorf("Error() is more than a line: %q", err)
 		}
-		for _, says := range []string{"attempt 0: mem@a DeadlineExceeded MaybeRun in 100ms", "ended: Retries are used up", "provider mem@yf: client: its tags"} {
+		for _, says := range []string{"attempt 0: mem@a DeadlineExceeded (AttemptTimeout) MaybeRun in 100ms", "ended: Retries are used up", "provider mem@yf: client: its tags"} {
 			if !strings.Contains(story.String(), says) {
 				t.Errorf("%q does not say %q", story.String(), says)
 			}

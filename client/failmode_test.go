@@ -217,6 +217,20 @@ func TestRetryAfterBeyondTheDeadlineEndsTheCall(t *testing.T) {
 	})
 }
 
+// Where there is nobody else, FailOver does not wait to find that out.
+func TestFailOverWithOneProvider(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, code(protocol.Unavailable), "a")
+		c := w.client(t, func(op *client.SGOption) { op.FailMode, op.RetryBackoff = client.FailOver, 100*time.Millisecond })
+		begun := time.Now()
+		err := c.Call(idempotent, "Echo.Do", &text{}, nil)
+		wantError(t, err, protocol.Unavailable, protocol.Ran, "on purpose")
+		if story, _ := client.Explain(err); story.Stop != client.StopProviders || time.Since(begun) != 0 || c.Stats().BudgetLeft != 10 {
+			t.Errorf("%v after %v, %+v", story, time.Since(begun), c.Stats())
+		}
+	})
+}
+
 // FailRetry leaves a provider that is draining or gone.
 func TestFailRetryMovesOnWhenItsProviderLeaves(t *testing.T) {
 	for _, test := range []struct {
@@ -289,7 +303,7 @@ func TestOutcomeOfSeveralAttempts(t *testing.T) {
 		w.providers["b"].refusal.Store(protocol.NewError(protocol.Unavailable, "not now"))
 		err := c.Call(idempotent, "Echo.Do", &text{}, nil)
 		wantError(t, err, protocol.Unavailable, protocol.MaybeRun, "not now")
-		wantError(t, err, protocol.Unavailable, protocol.MaybeRun, "mem@a DeadlineExceeded MaybeRun in 100ms")
+		wantError(t, err, protocol.Unavailable, protocol.MaybeRun, "mem@a DeadlineExceeded (AttemptTimeout) MaybeRun in 100ms")
 	})
 }
 

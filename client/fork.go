@@ -21,6 +21,7 @@ func (c *sgClient) Fork(ctx context.Context, serviceMethod string, req, resp any
 // fork calls several providers, beginning at m, and takes the first success. One
 // that met a provider which was gone or leaving goes on to another.
 func (p *pursuit) fork(m *member, f *Forked) error {
+	p.retries = 0 // each attempt has all of the time
 	r := p.newRace()
 	defer r.end()
 	for ; m != nil && (f.Providers <= 0 || r.running < f.Providers); m = p.other(p.visited) {
@@ -45,8 +46,8 @@ func (p *pursuit) fork(m *member, f *Forked) error {
 // join has m called too.
 func (p *pursuit) join(r *race, m *member) {
 	p.visited = append(p.visited, m)
-	p.c.counts.often[0].attempts.Add(1)
-	r.start(m, false)
+	p.c.counts.attempt()
+	r.start(m, AttemptRecord{Number: p.target.info.Attempt})
 	p.target.info.Attempt++
 }
 
@@ -54,7 +55,7 @@ func (p *pursuit) join(r *race, m *member) {
 func (p *pursuit) moveFork(r *race, n *runner) {
 	if next := p.move(n.member); next != nil {
 		p.visited = append(p.visited, next)
-		r.start(next, false)
+		r.start(next, AttemptRecord{Number: n.record.Number})
 	}
 }
 

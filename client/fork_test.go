@@ -80,11 +80,11 @@ func TestForkPassesOverTheDeadAndFailsWithAll(t *testing.T) {
 			return protocol.NewError(protocol.NotFound, "nothing")
 		}, "y", "z")
 		list(t, w.r, "a", nil) // and nobody is there
-		c := w.client(t, nil)
+		c := w.client(t, func(op *client.SGOption) { op.FailMode = client.FailOver })
 		err := c.Fork(context.Background(), "Echo.Do", &text{}, nil, 2)
 		wantError(t, err, protocol.NotFound, protocol.Ran, "nothing")
 		story, ok := client.Explain(err)
-		if !ok || story.Stop != client.StopAll || len(story.Attempts) != 3 || !errors.Is(err, out) {
+		if !ok || story.Stop != client.StopAll || len(story.Attempts) != 3 || story.Attempts[0].Number != 0 || story.Attempts[2].Number != 0 || story.Attempts[2].Timeout != 0 || !errors.Is(err, out) {
 			t.Errorf("%v", story)
 		}
 		if got := c.Stats(); got.Moves != 1 || got.Attempts != 2 {
@@ -158,7 +158,7 @@ func TestBroadcastFailsWithAllThatFailed(t *testing.T) {
 			return nil
 		}, "a", "b", "c")
 		list(t, w.r, "d", nil) // and nobody is there
-		c := w.client(t, func(op *client.SGOption) { op.AttemptTimeout = 100 * ms })
+		c := w.client(t, func(op *client.SGOption) { op.FailMode, op.AttemptTimeout = client.FailOver, 100*ms })
 		var a text
 		err := c.Broadcast(context.Background(), "Echo.Do", &text{}, func(p registry.Provider) any {
 			if p.Addr == "a" {

@@ -2,14 +2,6 @@ package client
 
 import "time"
 
-// mayHedge reports whether the call may make a second attempt beside its first.
-func (p *pursuit) mayHedge() bool {
-	if !p.c.option.FailMode.persists() || p.resp == Oneway {
-		return false
-	}
-	return p.target.call.hedge || p.c.hedged.has(p.target.info.ServiceMethod)
-}
-
 // runHedged makes the attempts, the first at m, and where that is slow a second
 // one beside it.
 func (p *pursuit) runHedged(m *member, now time.Time) error {
@@ -33,7 +25,7 @@ func (p *pursuit) hedge(m *member, delay time.Duration, known *latency) (*member
 	r := p.newRace()
 	r.latency = known
 	defer r.end()
-	r.start(m, false)
+	r.start(m, AttemptRecord{Number: p.target.info.Attempt})
 	var n *runner
 	if delay > 0 {
 		if n = r.nextWithin(delay); n == nil {
@@ -74,8 +66,8 @@ func (p *pursuit) startHedge(r *race, m *member) {
 	}
 	p.target.info.Attempt++
 	p.c.counts.hedges.Add(1)
-	p.c.counts.often[0].attempts.Add(1)
-	r.start(next, true)
+	p.c.counts.attempt()
+	r.start(next, AttemptRecord{Number: p.target.info.Attempt, Hedge: true})
 }
 
 // resume makes n, of which the result counts, the attempt that the call is at.

@@ -23,8 +23,9 @@ type pursuit struct {
 	ctx        context.Context // the call's
 	target     target          // what is looked for; tried is whom the next attempt does not go to
 	req, resp  any
-	retries    int // how many the mode allows
-	idempotent bool
+	retries    int  // how many the mode allows
+	idempotent bool // the method may run more than once
+	hedges     bool // there may be a second attempt beside the first
 
 	begun   time.Time     // the attempt that is being made
 	current AttemptRecord // the same, should it fail
@@ -40,10 +41,11 @@ type pursuit struct {
 
 func (c *sgClient) newPursuit(ctx context.Context, t target, req, resp any) pursuit {
 	p := pursuit{c: c, ctx: ctx, target: t, req: req, resp: resp, outcome: protocol.NotSent}
-	p.idempotent = t.call.idempotent || c.idempotent.has(t.info.ServiceMethod)
-	p.idempotent = p.idempotent || p.mayHedge()
+	hedged := c.hedged.has(t.info.ServiceMethod)
+	p.idempotent = t.call.idempotent || hedged || c.idempotent.has(t.info.ServiceMethod)
 	if c.option.FailMode.persists() {
 		p.retries = c.option.Retries
+		p.hedges = (hedged || t.call.hedge) && resp != Oneway
 	}
 	return p
 }
@@ -52,7 +54,7 @@ func (c *sgClient) newPursuit(ctx context.Context, t target, req, resp any) purs
 func (p *pursuit) run(m *member) error {
 	now := time.Now()
 	p.c.budget.call(now)
-	if p.mayHedge() {
+	if p.hedges {
 		apart := *p // a race holds on to its pursuit, and p costs no allocation
 		return apart.runHedged(m, now)
 	}
@@ -138,7 +140,7 @@ func (p *pursuit) move(m *member) *member {
 
 // retry returns where the call is tried again, after a pause.
 func (p *pursuit) retry(m *member, err error) (*member, error) {
-	if p.stop = p.forbids(err); p.stop != 0 {
+	if p.stop = p.forbids(m, err); p.stop != 0 {
 		return nil, err
 	}
 	pause := p.pause(err)
@@ -163,13 +165,13 @@ func (p *pursuit) retry(m *member, err error) (*member, error) {
 	p.retried++
 	p.target.info.Attempt++
 	p.c.counts.retries.Add(1)
-	p.c.counts.often[0].attempts.Add(1)
+	p.c.counts.attempt()
 	return next, nil
 }
 
-// forbids says which rule of FailMode leaves no further attempt after err, 0 for
-// none.
-func (p *pursuit) forbids(err error) Stop {
+// forbids says which rule of FailMode leaves no further attempt after the one at
+// m that ended with err, 0 for none.
+func (p *pursuit) forbids(m *member, err error) Stop {
 	switch {
 	case p.ctx.Err() != nil:
 		return stopOf(p.ctx)
@@ -181,6 +183,8 @@ func (p *pursuit) forbids(err error) Stop {
 		return StopOutcome
 	case p.retried >= p.retries:
 		return StopRetries
+	case p.c.option.FailMode == FailOver && p.c.alone(m):
+		return StopProviders
 	}
 	return 0
 }
@@ -245,6 +249,16 @@ func (c *sgClient) listed(m *member) *member {
 		}
 	}
 	return nil
+}
+
+// alone reports whether no call may go to anybody but m.
+func (c *sgClient) alone(m *member) bool {
+	for _, other := range c.view.Load().byNode {
+		if other.conn != m.conn {
+			return false
+		}
+	}
+	return true
 }
 
 // waitFor waits, true unless ctx ended before.

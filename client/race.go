@@ -45,12 +45,12 @@ func (p *pursuit) newRace() *race {
 	return r
 }
 
-// start begins an attempt at m.
-func (r *race) start(m *member, hedge bool) {
+// start begins an attempt at m, of which record says what is known before.
+func (r *race) start(m *member, record AttemptRecord) {
 	p := r.p
-	n := &runner{member: m, target: p.target, begun: time.Now()}
-	n.target.call = r.call
-	n.record = AttemptRecord{Number: p.target.info.Attempt, Hedge: hedge, Timeout: p.slice(n.begun)}
+	n := &runner{member: m, target: p.target, begun: time.Now(), record: record}
+	n.target.call, n.target.info.Attempt = r.call, record.Number
+	n.record.Timeout = p.slice(n.begun)
 	r.running++
 	p.c.workers.Go(func() {
 		n.run(p.c, r.ctx, p.req)
