@@ -97,11 +97,13 @@ func TestAllocationsOfACall(t *testing.T) {
 		{"RequestTimeout", rpcTo(t, addr, plain), context.Background(), 1},
 		{"RequestTimeout within the caller's deadline", rpcTo(t, addr, plain), soon, 1},
 		{"the caller's deadline within RequestTimeout", rpcTo(t, addr, patient), near, 0},
-		{"through an SGClient", sgTo(t, addr, client.SGOption{Option: plain}), context.Background(), 1},
-		{"FailSafe", sgTo(t, addr, client.SGOption{Option: plain, FailMode: client.FailSafe}), context.Background(), 1},
-		{"FailOver", sgTo(t, addr, client.SGOption{Option: plain, FailMode: client.FailOver}), context.Background(), 1},
-		{"FailOver of a method that is idempotent", sgTo(t, addr, client.SGOption{Option: plain, FailMode: client.FailOver, Idempotent: []string{"Echo.*"}}), context.Background(), 2},
-		{"FailRetry without a part of the time for each attempt", sgTo(t, addr, client.SGOption{Option: plain, FailMode: client.FailRetry, Idempotent: []string{"Echo.*"}, AttemptTimeout: -1}), context.Background(), 1},
+		{"through an SGClient", sgTo(t, addr, plain, nil), context.Background(), 1},
+		{"FailSafe", sgTo(t, addr, plain, func(op *client.SGOption) { op.FailMode = client.FailSafe }), context.Background(), 1},
+		{"FailOver", sgTo(t, addr, plain, func(op *client.SGOption) { op.FailMode = client.FailOver }), context.Background(), 1},
+		{"FailOver of a method that is idempotent", sgTo(t, addr, plain, func(op *client.SGOption) { op.FailMode, op.Idempotent = client.FailOver, []string{"Echo.*"} }), context.Background(), 2},
+		{"FailRetry without a part of the time for each attempt", sgTo(t, addr, plain, func(op *client.SGOption) {
+			op.FailMode, op.Idempotent, op.AttemptTimeout = client.FailRetry, []string{"Echo.*"}, -1
+		}), context.Background(), 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			req := make([]byte, 16)
@@ -133,10 +135,14 @@ func rpcTo(t testing.TB, addr string, op client.Option) client.RPCClient {
 	return c
 }
 
-func sgTo(t testing.TB, addr string, op client.SGOption) client.RPCClient {
+func sgTo(t testing.TB, addr string, op client.Option, change func(*client.SGOption)) client.RPCClient {
 	t.Helper()
-	op.Registry = registry.NewPeer2PeerRegistry().WithProvider(registry.Provider{Network: "tcp", Addr: addr})
-	c, err := client.NewSGClient(op)
+	r := registry.NewPeer2PeerRegistry().WithProvider(registry.Provider{Network: "tcp", Addr: addr})
+	sg := client.SGOption{Option: op, Registry: r}
+	if change != nil {
+		change(&sg)
+	}
+	c, err := client.NewSGClient(sg)
 	if err != nil {
 		t.Fatal(err)
 	}
