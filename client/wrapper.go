@@ -46,7 +46,9 @@ type AttemptFunc func(ctx context.Context, a *Attempt) error
 // list is outermost.
 type AttemptWrapper interface {
 	// WrapAttempt is called once, when the client is made. What it returns runs
-	// concurrently. Passing another Attempt to next than it was given fails.
+	// concurrently, also for one call (hedges, Fork, Broadcast), and must
+	// return soon after ctx ends: the call waits for attempts that lost.
+	// Passing another Attempt to next than it was given fails.
 	WrapAttempt(option *SGOption, next AttemptFunc) AttemptFunc
 }
 
