@@ -208,7 +208,7 @@ func TestWrappersWorkWithoutTheirSide(t *testing.T) {
 	header := protocol.Header{ServiceName: "A", MethodName: "B", MetaData: map[string]string{protocol.MetaAuth: secret}}
 	for _, w := range []any{
 		&wrapper.Recover{}, &wrapper.Log{}, &wrapper.MetaData{}, &wrapper.RequestID{},
-		&wrapper.RateLimit{}, &wrapper.Breaker{},
+		&wrapper.RateLimit{}, &wrapper.Breaker{}, &wrapper.ConcurrencyLimit{},
 		&wrapper.Auth{Verifier: wrapper.StaticTokens(map[string]string{secret: "billing"})},
 		&wrapper.TokenSource{}, &wrapper.TokenSource{Token: func(context.Context) (string, error) { return secret, nil }},
 		&wrapper.Metrics{}, &wrapper.Metrics{Recorder: mute{}},

@@ -19,7 +19,7 @@ const (
 )
 
 // leaves import nothing of ours, and everything may import them.
-var leaves = []string{"internal/log", "internal/breaker", "internal/backoff"}
+var leaves = []string{"internal/log", "internal/breaker", "internal/concurrency", "internal/backoff"}
 
 // forTests may be imported by test files alone.
 var forTests = []string{"internal/testutil/...", "internal/arch", "registry/registrytest", "registry/libkv/internal/drivertest"}
@@ -34,6 +34,7 @@ var house = []struct {
 	{".", nil},
 	{"internal/log", nil},
 	{"internal/breaker", nil},
+	{"internal/concurrency", nil},
 	{"internal/backoff", nil},
 	{"internal/testutil/...", []string{everything}},
 	{"internal/arch", nil},
