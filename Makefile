@@ -13,7 +13,7 @@ UNIT = $(shell $(GO) list ./... | grep -v '/e2e')
 # installed it.
 export SINEW_REQUIRE_SERVERS ?= 1
 
-.PHONY: all servers node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all purego benchmark-builds fuzz fuzz-smoke bench cover help
+.PHONY: all servers node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all purego benchmark-builds fuzz fuzz-smoke bench overload cover help
 
 all: test
 
@@ -25,6 +25,7 @@ help:
 	@echo "test-all  test, all end-to-end tests, fuzzing for some seconds per target"
 	@echo "fuzz      every fuzz target for FUZZTIME (now $(FUZZTIME))"
 	@echo "bench     the table against other frameworks, as Markdown"
+	@echo "overload  what is left of each when five times too many calls come"
 	@echo "cover     statement coverage of all packages by all unit tests"
 
 test: servers node-packages lint unit purego benchmark-builds e2e outages
@@ -116,6 +117,10 @@ fuzz-smoke:
 
 bench:
 	@cd benchmark && $(GO) run ./cmd/bench -markdown
+
+# OVERLOAD.md and overload.svg are what it found last.
+overload:
+	@cd benchmark && $(GO) run ./cmd/bench overload -markdown -plot overload.svg >OVERLOAD.tmp && mv OVERLOAD.tmp OVERLOAD.md
 
 cover:
 	@mkdir -p out

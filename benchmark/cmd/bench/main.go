@@ -6,6 +6,9 @@
 // and reports the median of all rounds with the least and the greatest. It
 // leaves nothing out: a run that failed, and a call that did, stand in the
 // table. All traffic is on the loopback interface.
+//
+// "bench overload" measures something else, once: what is left of each when more
+// calls come than its server can answer.
 package main
 
 import (
@@ -26,6 +29,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "overload" {
+		return runOverload(ctx, args)
+	}
 	o, err := parseOptions(args)
 	if err != nil {
 		return err
@@ -39,7 +45,7 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("room for the programs: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	rows, err := buildRows(ctx, dir, o.only)
+	rows, err := buildRows(ctx, dir, o.only, programs)
 	if err != nil {
 		return err
 	}

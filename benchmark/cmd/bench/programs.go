@@ -21,15 +21,17 @@ const (
 	ours  kind = "ours"
 )
 
-// programs says where the programs of each kind are, as patterns of folders.
-var programs = []struct {
+// place says where the programs of a kind are, as a pattern of their files.
+type place struct {
 	kind    kind
 	pattern string
-}{
-	{limit, "limits/*/main.go"},
-	{peer, "peers/*/main.go"},
-	{ours, "sinew/main.go"},
 }
+
+// programs are those of the tables, crowded those of the overload.
+var (
+	programs = []place{{limit, "limits/*/main.go"}, {peer, "peers/*/main.go"}, {ours, "sinew/main.go"}}
+	crowded  = []place{{ours, "overload/sinew/main.go"}, {peer, "overload/[^s]*/main.go"}}
+)
 
 // row is one row of the tables and the program that measures it.
 type row struct {
@@ -51,11 +53,11 @@ func (r row) supports(t load.Timeout) bool {
 	return false
 }
 
-// buildRows builds every program into dir and asks each for its rows. It
-// expects to run in the benchmark's own folder.
-func buildRows(ctx context.Context, dir string, only []string) ([]row, error) {
+// buildRows builds every program of places into dir and asks each for its rows.
+// It expects to run in the benchmark's own folder.
+func buildRows(ctx context.Context, dir string, only []string, places []place) ([]row, error) {
 	var rows []row
-	for _, p := range programs {
+	for _, p := range places {
 		mains, err := filepath.Glob(p.pattern)
 		if err != nil {
 			return nil, fmt.Errorf("find programs: %w", err)

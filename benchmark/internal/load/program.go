@@ -13,6 +13,7 @@ const usageText = `usage:
   %[1]s list                 describe the rows as JSON
   %[1]s client [flags]       start a server, measure it, print one line of JSON
   %[1]s idle [flags]         measure what idle connections cost the server
+  %[1]s overload [flags]     measure a server under more calls than it can answer
   %[1]s server -row NAME     serve; commands on standard input
 `
 
@@ -56,6 +57,8 @@ func dispatch(rows []Row, args []string, out *os.File) error {
 		return runClient(rows, flags, name, args[1:], out)
 	case "idle":
 		return runIdle(rows, flags, name, args[1:], out)
+	case "overload":
+		return runOverload(rows, flags, name, args[1:], out)
 	}
 	fmt.Fprintf(os.Stderr, usageText, os.Args[0])
 	return fmt.Errorf("load: unknown command %q", args[0])
@@ -126,6 +129,26 @@ func runIdle(rows []Row, flags *flag.FlagSet, name *string, args []string, out *
 		return err
 	}
 	return printWithin(idleLimit, out, func() (any, error) { return measureIdle(row, *connections, *size) })
+}
+
+func runOverload(rows []Row, flags *flag.FlagSet, name *string, args []string, out *os.File) error {
+	var o Overload
+	flags.IntVar(&o.Size, "size", 16, "bytes of payload")
+	flags.IntVar(&o.Times, "times", 5, "the load, in capacities of the server")
+	flags.DurationVar(&o.Calm, "calm", 5*time.Second, "time at three quarters of the server's capacity, before and after")
+	flags.DurationVar(&o.For, "duration", 30*time.Second, "time of overload")
+	flags.DurationVar(&o.Deadline, "deadline", 200*time.Millisecond, "of each call")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	row, err := find(rows, *name)
+	if err != nil {
+		return err
+	}
+	if o.Size < 0 || o.Times < 1 || o.Calm <= 0 || o.For <= 0 || o.Deadline <= 0 {
+		return fmt.Errorf("load: an overload of %+v cannot be run", o)
+	}
+	return printWithin(2*o.Calm+o.For+runGrace, out, func() (any, error) { return measureOverload(row, o) })
 }
 
 func find(rows []Row, name string) (Row, error) {
