@@ -8,7 +8,7 @@
 //	wrapper     what governs calls: a chain that can be read and extended
 //	registry    who provides what: Peer2Peer, registry/memory, registry/libkv
 //	selector    which provider gets a call, and which may not
-//	ratelimit   token buckets
+//	ratelimit   token buckets; ratelimit/redis, one rate for a cluster
 //	gateway     HTTP, JSON and REST to the same services
 //	protocol    the frame, errors with outcomes, metadata, serializers
 //	transport   connections: tcp, tls, unix, ws and an in-memory network

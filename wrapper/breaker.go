@@ -35,8 +35,8 @@ const (
 // probe that decides. A client's own breakers, one for each provider, are set
 // in client.SGOption.
 //
-// Put it inside what refuses requests of its own accord, such as RateLimit, and
-// outside Recover: a panic counts as a failure with or without that.
+// Put it inside what refuses requests of its own accord, such as RateLimit, so
+// that it judges the method alone. A panic counts as a failure.
 type Breaker struct {
 	server.BaseWrapper
 

@@ -26,9 +26,9 @@ const (
 // would wait for each other until none is in time.
 //
 // Requests of low priority (client.Priority) are refused first, and get what
-// those of high priority leave. The first 20 s of a server, and the seconds
-// after a change of what it can do, are when the limit is being found out. How
-// it moves is told in package internal/concurrency.
+// those of high priority leave. A new server finds its limit out within a second
+// or two under load, and follows a change of what it can do within seconds. How
+// the limit moves is told in package internal/concurrency.
 //
 // The limit is for all requests of the servers that share the wrapper. Put it
 // after what refuses requests for reasons of their own, such as RateLimit: what
