@@ -9,6 +9,7 @@ require (
 	github.com/docker/libkv v0.2.2-0.20180912205406-458977154600
 	github.com/go-playground/form/v4 v4.2.1
 	github.com/go-playground/validator/v10 v10.30.6
+	github.com/golang-jwt/jwt/v5 v5.3.0
 	github.com/google/uuid v1.6.0
 	github.com/klauspost/compress v1.18.0
 	github.com/pires/go-proxyproto v0.8.1
