@@ -7,6 +7,7 @@ require github.com/golang/glog v1.2.5
 require (
 	github.com/coder/websocket v1.8.15
 	github.com/docker/libkv v0.2.2-0.20180912205406-458977154600
+	github.com/go-jose/go-jose/v4 v4.1.4
 	github.com/go-playground/form/v4 v4.2.1
 	github.com/go-playground/validator/v10 v10.30.6
 	github.com/golang-jwt/jwt/v5 v5.3.0

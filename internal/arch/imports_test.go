@@ -51,7 +51,7 @@ var house = []struct {
 	{"internal/endpoint", []string{"protocol", "transport"}},
 	{"client", []string{"internal/endpoint", "protocol", "transport", "registry", "selector"}},
 	{"server", []string{"internal/endpoint", "protocol", "transport", "registry"}},
-	{"wrapper/...", []string{"client", "server", "protocol", "ratelimit", "wrapper"}},
+	{"wrapper/...", []string{"client", "server", "protocol", "ratelimit", "wrapper", "wrapper/jwt"}},
 	{"gateway/...", []string{"protocol", "gateway/..."}},
 	{"demo/...", []string{everything}},
 	{"cmd/...", []string{"client", "registry/...", "protocol", "transport", "cmd/..."}},
@@ -213,6 +213,29 @@ func TestWhatUsersLink(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// ownedBy is which of our packages a library comes with: who imports none of
+// them does not link it.
+var ownedBy = map[string][]string{
+	"github.com/prometheus/client_golang":   {"wrapper/prometheus"},
+	"github.com/golang-jwt/jwt/v5":          {"wrapper/jwt", "wrapper/jwt/kvkey"},
+	"github.com/go-jose/go-jose/v4":         {"wrapper/jwt/kvkey"},
+	"github.com/docker/libkv":               {"wrapper/jwt/kvkey"},
+	"github.com/opentracing/opentracing-go": {"wrapper/opentracing"},
+}
+
+func TestWrappersBringTheirOwnLibrariesAlone(t *testing.T) {
+	for _, pkg := range []string{"client", "server", "wrapper", "wrapper/prometheus", "wrapper/jwt", "wrapper/jwt/kvkey", "wrapper/opentracing"} {
+		for _, p := range list(t, "-deps", "./"+pkg) {
+			if p.Module == nil {
+				continue
+			}
+			if owners := ownedBy[p.Module.Path]; owners != nil && !matchesAny(owners, pkg) {
+				t.Errorf("%s links %s, which comes with %v alone", pkg, p.ImportPath, owners)
+			}
+		}
 	}
 }
 
