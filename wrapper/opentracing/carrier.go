@@ -1,0 +1,114 @@
+package opentracing
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"strings"
+	"unicode/utf8"
+
+	ot "github.com/opentracing/opentracing-go"
+
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+const (
+	// encodedPrefix begins the keys of pairs that metadata cannot hold as they
+	// are: the key follows in hex, and the value is in base64.
+	encodedPrefix = "ot-x-"
+	// maxCarried bounds what a call carries with its span, in bytes, so that
+	// baggage does not make it fail: the rest is for the keys of the framework.
+	maxCarried = protocol.MaxMetaSize - 4<<10
+)
+
+// outgoing collects what a tracer says of a span, as metadata.
+type outgoing map[string]string
+
+// Set implements opentracing.TextMapWriter.
+func (o outgoing) Set(key, value string) {
+	if plainKey(key) && plainValue(value) {
+		o[key] = value
+		return
+	}
+	o[encodedPrefix+hex.EncodeToString([]byte(key))] = base64.RawURLEncoding.EncodeToString([]byte(value))
+}
+
+// plainKey reports whether a key may stand in metadata as it is.
+func plainKey(key string) bool {
+	if key == "" || strings.HasPrefix(key, protocol.MetaReserved) || strings.HasPrefix(key, encodedPrefix) {
+		return false
+	}
+	for i := range len(key) {
+		switch c := key[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func plainValue(value string) bool {
+	return !strings.ContainsAny(value, "\r\n\x00") && utf8.ValidString(value)
+}
+
+// inject returns a context whose calls carry span.
+func inject(ctx context.Context, tracer ot.Tracer, span ot.Span) context.Context {
+	carried := make(outgoing)
+	if err := tracer.Inject(span.Context(), ot.TextMap, carried); err != nil {
+		span.LogKV("event", "the span does not travel", "message", err.Error())
+		return ctx
+	}
+	if size := protocol.MetaSize(carried) + protocol.MetaSize(protocol.OutgoingMeta(ctx)); size > maxCarried {
+		span.LogKV("event", "the span does not travel", "message", "it does not fit into the metadata", "size", size)
+		return ctx
+	}
+	for k, v := range carried {
+		ctx = protocol.WithMeta(ctx, k, v)
+	}
+	return ctx
+}
+
+// incoming shows a tracer the metadata of a request, without the keys of the
+// framework: a token is none of its business.
+type incoming map[string]string
+
+// ForeachKey implements opentracing.TextMapReader.
+func (in incoming) ForeachKey(handler func(key, value string) error) error {
+	for k, v := range in {
+		if strings.HasPrefix(k, protocol.MetaReserved) {
+			continue
+		}
+		if encoded, ok := strings.CutPrefix(k, encodedPrefix); ok {
+			if k, v, ok = decode(encoded, v); !ok {
+				continue // not of our making
+			}
+		}
+		if err := handler(k, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func decode(key, value string) (k, v string, ok bool) {
+	plain, err := hex.DecodeString(key)
+	if err != nil {
+		return "", "", false
+	}
+	text, err := base64.RawURLEncoding.DecodeString(value)
+	return string(plain), string(text), err == nil
+}
+
+// extract returns the span that a request brought, nil for none. One that cannot
+// be read is none: whoever sent it gets a trace of its own.
+func extract(tracer ot.Tracer, meta map[string]string) ot.SpanContext {
+	if len(meta) == 0 {
+		return nil
+	}
+	cause, err := tracer.Extract(ot.TextMap, incoming(meta))
+	if err != nil {
+		return nil
+	}
+	return cause
+}
