@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/sinew-rpc/sinew/gateway/internal/params"
 	"github.com/sinew-rpc/sinew/protocol"
@@ -162,14 +161,14 @@ func (s *shape) merge(object []byte, values url.Values, always []string) ([]byte
 			wrong = append(wrong, FieldError{Field: name, Message: fault})
 		}
 		addMember(&out, canonical, encoded)
-		given[fold(canonical)] = true
+		given[params.Fold(canonical)] = true
 	}
 	if err := addMembers(&out, object, given); err != nil {
 		return nil, err
 	}
 	if s != nil {
 		for _, name := range s.Required {
-			if !given[fold(name)] {
+			if !given[params.Fold(name)] {
 				wrong = append(wrong, FieldError{Field: name, Message: "is required"})
 			}
 		}
@@ -216,7 +215,7 @@ func addMembers(out *bytes.Buffer, object []byte, given map[string]bool) error {
 			return notJSON(err)
 		}
 		name, _ := token.(string) // a key is a string, or Token fails
-		if folded := fold(name); !given[folded] {
+		if folded := params.Fold(name); !given[folded] {
 			addMember(out, name, value)
 			own[folded] = true
 		}
@@ -231,22 +230,12 @@ func addMembers(out *bytes.Buffer, object []byte, given map[string]bool) error {
 	return nil
 }
 
-// fold returns what is the same for names that encoding/json takes for one field.
-func fold(name string) string {
-	return strings.Map(func(r rune) rune {
-		for {
-			next := unicode.SimpleFold(r)
-			if next <= r { // the least of its kind comes after the greatest
-				return next
-			}
-			r = next
-		}
-	}, name)
-}
-
 func notJSON(err error) error {
 	if err == nil {
 		return notSent(protocol.InvalidArgument, "the body is JSON, but no object")
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
 	}
 	return notSent(protocol.InvalidArgument, "the body is no JSON object: %w", err)
 }

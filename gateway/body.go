@@ -53,7 +53,7 @@ func ReadBody(r *http.Request, limit int64) ([]byte, error) {
 // body reads the body of r, at most limit bytes before and after inflating.
 func (h *holding) body(r *http.Request, limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
-		return nil, tooLarge(limit)
+		return nil, BodyTooLarge(limit)
 	}
 	source := io.Reader(r.Body)
 	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); encoding {
@@ -67,7 +67,7 @@ func (h *holding) body(r *http.Request, limit int64) ([]byte, error) {
 	default:
 		return nil, refuse(http.StatusUnsupportedMediaType, protocol.Unimplemented, "Content-Encoding %.64q is not known here: send gzip or identity", encoding)
 	}
-	body, err := h.read(&bounded{source, limit}, r.ContentLength)
+	body, err := h.read(&bounded{source, limit}, r.ContentLength, limit)
 	if err != nil {
 		return nil, bodyError(err, limit)
 	}
@@ -80,9 +80,9 @@ type holding struct {
 	taken int64
 }
 
-// read reads all of source, into a buffer that doubles; expected is a hint that
-// is believed up to firstRead.
-func (h *holding) read(source io.Reader, expected int64) ([]byte, error) {
+// read reads all of source, into a buffer that doubles up to limit; expected is a
+// hint that is believed up to firstRead.
+func (h *holding) read(source io.Reader, expected, limit int64) ([]byte, error) {
 	size := int64(firstRead)
 	if expected >= 0 && expected < firstRead {
 		size = expected + 1 // so that the end is seen without growing
@@ -93,12 +93,12 @@ func (h *holding) read(source io.Reader, expected int64) ([]byte, error) {
 	buffer := make([]byte, 0, size)
 	for {
 		if len(buffer) == cap(buffer) {
-			if !h.grow(int64(cap(buffer))) {
+			larger := min(2*size, max(limit+1, size+1)) // one more, so that the end is seen
+			if !h.grow(larger - size) {
 				return nil, errNoRoom
 			}
-			larger := make([]byte, len(buffer), 2*cap(buffer))
-			copy(larger, buffer)
-			buffer = larger
+			size = larger
+			buffer = append(make([]byte, 0, size), buffer...)
 		}
 		n, err := source.Read(buffer[len(buffer):cap(buffer)])
 		buffer = buffer[:len(buffer)+n]
@@ -148,8 +148,9 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func tooLarge(limit int64) error {
-	return refuse(http.StatusRequestEntityTooLarge, protocol.ResourceExhausted, "the body is larger than the %d bytes that are taken (MaxMessageSize)", limit)
+// BodyTooLarge is the error, of status 413, about a body longer than limit bytes.
+func BodyTooLarge(limit int64) error {
+	return refuse(http.StatusRequestEntityTooLarge, protocol.ResourceExhausted, "the body is larger than the %d bytes that are taken", limit)
 }
 
 // bodyError says what a body that could not be read means to its sender.
@@ -157,9 +158,9 @@ func bodyError(err error, limit int64) error {
 	var overLimit *http.MaxBytesError
 	switch {
 	case errors.Is(err, errBodyTooLong):
-		return tooLarge(limit)
+		return BodyTooLarge(limit)
 	case errors.As(err, &overLimit):
-		return tooLarge(overLimit.Limit)
+		return BodyTooLarge(overLimit.Limit)
 	case errors.Is(err, errNoRoom):
 		e := notSent(protocol.ResourceExhausted, "%w", err)
 		e.Elsewhere = true

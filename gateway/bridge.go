@@ -75,6 +75,8 @@ func bridgeRequest(h http.Header) (*protocol.Message, error) {
 	switch {
 	case f.err != nil:
 		return m, f.err
+	case m.Flags&protocol.FlagsCritical != 0: // a backend may be further hops away, and flags are of one hop
+		return m, notSent(protocol.Unimplemented, "critical flags %#x are not known here", uint32(m.Flags&protocol.FlagsCritical))
 	case m.MessageType == protocol.TypeHeartbeat:
 		return m, nil
 	case m.MessageType != protocol.TypeRequest && m.MessageType != protocol.TypeOneway:

@@ -161,20 +161,45 @@ func (g *Gateway) do(ctx context.Context, m *protocol.Message) (*protocol.Messag
 	}()
 	select {
 	case a := <-answered:
-		return a.message, a.err
+		return a.message, told(ctx, m, a.err)
 	case <-ctx.Done():
 	}
 	patience := time.NewTimer(lastWord)
 	defer patience.Stop()
 	select {
 	case a := <-answered:
-		return a.message, a.err
+		return a.message, told(ctx, m, a.err)
 	case <-patience.C:
+		return nil, ended(ctx, m).WithOutcome(protocol.MaybeRun)
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return nil, protocol.Errorf(protocol.DeadlineExceeded, "no answer within %v", m.Timeout).WithOutcome(protocol.MaybeRun)
+}
+
+// told is what the caller hears of the backend's error: that its own time is up,
+// where that is so, whatever a handler made of its context's end.
+func told(ctx context.Context, m *protocol.Message, err error) error {
+	if err == nil || !isOver(ctx) {
+		return err
 	}
-	return nil, protocol.NewError(protocol.Canceled, "the caller left").WithOutcome(protocol.MaybeRun)
+	end := ended(ctx, m)
+	if protocol.CodeOf(err) == end.Code {
+		return err
+	}
+	return end.WithCause(err).WithOutcome(protocol.OutcomeOf(err))
+}
+
+// isOver tells that ctx has ended, or its deadline has passed: the backend's own
+// timer may have been a moment earlier.
+func isOver(ctx context.Context) bool {
+	deadline, bounded := ctx.Deadline()
+	return ctx.Err() != nil || bounded && !time.Now().Before(deadline)
+}
+
+// ended says how the caller's own context ended.
+func ended(ctx context.Context, m *protocol.Message) *protocol.Error {
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		return protocol.Errorf(protocol.DeadlineExceeded, "no answer within %v", m.Timeout)
+	}
+	return protocol.NewError(protocol.Canceled, "the caller left")
 }
 
 // ask calls the backend. A panic in it costs this call, not the process.

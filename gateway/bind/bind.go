@@ -16,12 +16,13 @@
 //		…
 //	}))
 //
-// It is a package of its own for its libraries: github.com/go-playground/form
-// reads forms, github.com/go-playground/validator knows the rules of the tag
+// It is a package of its own for its libraries: github.com/gorilla/schema puts
+// texts into fields, github.com/go-playground/validator knows the rules of the tag
 // "validate".
 package bind
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -30,8 +31,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/go-playground/form/v4"
 	"github.com/go-playground/validator/v10"
+	"github.com/gorilla/schema"
 
 	"github.com/sinew-rpc/sinew/gateway"
 	"github.com/sinew-rpc/sinew/gateway/internal/params"
@@ -44,7 +45,7 @@ const MaxBody = 16 << 20
 
 // Request fills v, a pointer to a struct, from r and checks it. The name of a
 // field is that of its json tag, in the body, the form, the query and the path
-// alike ("items[0].count" within); values of the path win over those of the form,
+// alike ("items.0.count" within); values of the path win over those of the form,
 // these over the query's, these over the body's. Path values are those that
 // r.Pattern names. Then v is held against its tags "validate".
 //
@@ -81,25 +82,19 @@ func Request(r *http.Request, v any) error {
 	return validationError(validate().Struct(v))
 }
 
-// fieldName is the name of a field as callers write it.
-func fieldName(f reflect.StructField) string {
-	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-	return name
-}
-
-var decoder = sync.OnceValue(func() *form.Decoder {
-	d := form.NewDecoder()
-	d.RegisterTagNameFunc(fieldName)
+var decoder = sync.OnceValue(func() *schema.Decoder {
+	d := schema.NewDecoder()
+	d.SetAliasTag("json")
+	d.IgnoreUnknownKeys(true)
+	d.ZeroEmpty(true)
 	return d
 })
 
 var validate = sync.OnceValue(func() *validator.Validate {
 	v := validator.New(validator.WithRequiredStructEnabled())
 	v.RegisterTagNameFunc(func(f reflect.StructField) string {
-		if name := fieldName(f); name != "" {
-			return name
-		}
-		return f.Name
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		return cmp.Or(name, f.Name)
 	})
 	return v
 })

@@ -26,6 +26,7 @@ type order struct {
 	Paid   bool     `json:"paid"`
 	Colour string   `json:"colour" validate:"omitempty,oneof=red green"`
 	Items  []item   `json:"items" validate:"dive"`
+	Sizes  []int    `json:"sizes"`
 	Plain  string
 }
 
@@ -64,9 +65,9 @@ func TestRequestTakesFromEverywhere(t *testing.T) {
 	}{
 		{"path and query", "/orders/7?paid=true&notes=a&notes=b&Plain=x", "", "", order{ID: 7, Paid: true, Notes: []string{"a", "b"}, Plain: "x"}},
 		{"JSON", "/orders/7", "application/json", `{"colour":"red","items":[{"count":2}]}`, order{ID: 7, Colour: "red", Items: []item{{2}}}},
-		{"a form", "/orders/7?colour=red", "application/x-www-form-urlencoded", "colour=green&items[0].count=3", order{ID: 7, Colour: "green", Items: []item{{3}}}},
+		{"a form", "/orders/7?colour=red", "application/x-www-form-urlencoded", "colour=green&items.0.count=3", order{ID: 7, Colour: "green", Items: []item{{3}}}},
 		{"a form of parts", "/orders/7", w.FormDataContentType(), multi.String(), order{ID: 7, Colour: "green"}},
-		{"the path wins", "/orders/7?id=8", "application/json", `{"id":9}`, order{ID: 7}},
+		{"the path wins", "/orders/7?id=8&ID=9", "application/json", `{"id":9}`, order{ID: 7}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := request(t, test.target, test.contentType, test.body)
@@ -84,11 +85,13 @@ func TestRequestNamesTheFields(t *testing.T) {
 		want                            string
 	}{
 		{"a path that is no number", "/orders/x", "", "", 400,
-			`InvalidArgument: id does not fit: Invalid Integer Value 'x' Type 'int64' Namespace 'id'`},
+			`InvalidArgument: id must be an integer`},
+		{"a list that is none of numbers", "/orders/1?items.0.count=x&items.1.count=1&sizes=1&sizes=y", "", "", 400,
+			`InvalidArgument: items.0.count must be an integer; sizes element 1 must be an integer`},
 		{"rules", "/orders/0?colour=blue&notes=a&notes=b&notes=c", "application/json", `{"items":[{"count":1},{"count":0}]}`, 400,
-			`InvalidArgument: colour must be one of red green; id is required; items[1].count must be at least 1; notes must be at most 2 elements long`},
+			`InvalidArgument: colour must be one of red green; id is required; items.1.count must be at least 1; notes must be at most 2 elements long`},
 		{"a rule within a list", "/orders/1?notes=too+long", "", "", 400,
-			`InvalidArgument: notes[0] must be at most 5 characters long`},
+			`InvalidArgument: notes.0 must be at most 5 characters long`},
 		{"the wrong type in JSON", "/orders/1", "application/json", `{"items":[{"count":"two"}]}`, 400,
 			`InvalidArgument: items.count must be an integer, not a string`},
 		{"no JSON", "/orders/1", "application/json", `{`, 400,
@@ -154,7 +157,7 @@ func ExampleRequest() {
 
 func FuzzRequest(f *testing.F) {
 	f.Add("/?id=1&notes=a", "application/json", `{"items":[{"count":1}]}`)
-	f.Add("/?items[0].count=1", "application/x-www-form-urlencoded", "id=1&colour=red")
+	f.Add("/?items.0.count=1", "application/x-www-form-urlencoded", "id=1&colour=red")
 	f.Add("/", "multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"id\"\r\n\r\n1\r\n--x--")
 	f.Fuzz(func(t *testing.T, target, contentType, body string) {
 		r, err := http.NewRequest(http.MethodPost, target, strings.NewReader(body))

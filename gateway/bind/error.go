@@ -4,10 +4,11 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
-	"github.com/go-playground/form/v4"
 	"github.com/go-playground/validator/v10"
+	"github.com/gorilla/schema"
 
 	"github.com/sinew-rpc/sinew/gateway"
 	"github.com/sinew-rpc/sinew/protocol"
@@ -44,15 +45,26 @@ func (e *Error) coded() *protocol.Error {
 
 // formError says which values of a form, query or path do not fit.
 func formError(err error) error {
-	var faults form.DecodeErrors
+	var faults schema.MultiError
 	if !errors.As(err, &faults) {
 		return protocol.Errorf(protocol.Internal, "nothing can be bound: %w", err) // v is no pointer to a struct
 	}
 	fields := make([]gateway.FieldError, 0, len(faults))
 	for name, fault := range faults {
-		fields = append(fields, gateway.FieldError{Field: name, Message: "does not fit: " + fault.Error()})
+		fields = append(fields, gateway.FieldError{Field: name, Message: faultText(fault)})
 	}
 	return newError(fields)
+}
+
+func faultText(fault error) string {
+	var wrongType schema.ConversionError
+	switch {
+	case !errors.As(fault, &wrongType) || wrongType.Type == nil:
+		return "does not fit: " + fault.Error()
+	case wrongType.Index >= 0:
+		return "element " + strconv.Itoa(wrongType.Index) + " must be " + kindName(wrongType.Type)
+	}
+	return "must be " + kindName(wrongType.Type)
 }
 
 // validationError says which fields break a rule; nil for nil.
@@ -67,10 +79,13 @@ func validationError(err error) error {
 	fields := make([]gateway.FieldError, len(faults))
 	for i, fault := range faults {
 		_, name, _ := strings.Cut(fault.Namespace(), ".") // without the type
-		fields[i] = gateway.FieldError{Field: name, Message: ruleText(fault)}
+		fields[i] = gateway.FieldError{Field: indexes.Replace(name), Message: ruleText(fault)}
 	}
 	return newError(fields)
 }
+
+// indexes writes the elements of lists as forms do: items.0 for items[0].
+var indexes = strings.NewReplacer("[", ".", "]", "")
 
 // ruleText is what a rule of the tag "validate" asks for.
 func ruleText(fault validator.FieldError) string {

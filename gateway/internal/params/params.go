@@ -5,27 +5,52 @@ package params
 import (
 	"bytes"
 	"io"
-	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 )
 
 // Collect returns the values of the request by name: those of the path before
-// those of form, these before those of the query. names are the path's; form may
-// be nil.
+// those of form, these before those of the query. Names that differ in case alone
+// are one. names are the path's; form may be nil.
 func Collect(r *http.Request, names []string, form url.Values) (url.Values, error) {
-	all, err := url.ParseQuery(r.URL.RawQuery)
+	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(all, form)
+	path := make(url.Values, len(names))
 	for _, name := range names {
-		all[name] = []string{r.PathValue(name)}
+		path[name] = []string{r.PathValue(name)}
+	}
+	all := make(url.Values, len(path)+len(form)+len(query))
+	met := make(map[string]bool, len(path)+len(form)+len(query))
+	for _, layer := range []url.Values{path, form, query} {
+		for name, values := range layer {
+			if !met[Fold(name)] {
+				all[name] = values
+			}
+		}
+		for name := range layer {
+			met[Fold(name)] = true
+		}
 	}
 	return all, nil
+}
+
+// Fold returns what is the same for names that encoding/json takes for one field.
+func Fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		for {
+			next := unicode.SimpleFold(r)
+			if next <= r { // the least of its kind comes after the greatest
+				return next
+			}
+			r = next
+		}
+	}, name)
 }
 
 // Names returns the wildcards of a pattern of http.ServeMux: of "GET

@@ -1,0 +1,163 @@
+package gateway_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/sinew-rpc/sinew/gateway"
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+// spaces is a body of JSON that never begins, and counts what was read of it.
+type spaces struct{ left, read int64 }
+
+var blank = strings.Repeat(" ", 64<<10)
+
+// Read implements io.Reader.
+func (s *spaces) Read(p []byte) (int, error) {
+	if s.left == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p[:min(int64(len(p)), s.left)], blank)
+	s.left -= int64(n)
+	s.read += int64(n)
+	return n, nil
+}
+
+const gib = 1 << 30
+
+// allocated returns how many bytes f allocates.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+func TestBodyOfOneGiB(t *testing.T) {
+	g := newGateway(t, "beside", newArith(), nil)
+	const refused = `{"code":"resource_exhausted","message":"the body is larger than the 16777216 bytes that are taken"}`
+	for _, test := range []struct {
+		name  string
+		says  int64 // Content-Length
+		limit int64 // of what may be read
+		bytes uint64
+	}{
+		{"that says so", gib, 0, 1 << 20},
+		{"that does not", -1, 16<<20 + 64<<10, 56 << 20},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			body := &spaces{left: gib}
+			used := allocated(func() {
+				r := post("/Arith/Add", "")
+				r.Body, r.ContentLength = io.NopCloser(body), test.says
+				expect(t, serve(g, r), http.StatusRequestEntityTooLarge, refused)
+			})
+			if body.read > test.limit || used > test.bytes {
+				t.Errorf("%d bytes were read, %d allocated; at most %d and %d may be", body.read, used, test.limit, test.bytes)
+			}
+		})
+	}
+	t.Run("over a real connection", func(t *testing.T) {
+		s := httptest.NewServer(g)
+		defer s.Close()
+		used := allocated(func() {
+			body := &spaces{left: gib}
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/Arith/Add", body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Content-Type", "application/json")
+			res, err := s.Client().Do(request)
+			if err != nil { // the connection may be closed before the answer is read
+				t.Logf("the client was told: %v", err)
+				return
+			}
+			defer res.Body.Close()
+			expect(t, res, http.StatusRequestEntityTooLarge, refused)
+			if body.read > 64<<20 {
+				t.Errorf("%d bytes were sent before the answer", body.read)
+			}
+		})
+		if used > 56<<20 {
+			t.Errorf("%d bytes were allocated for 1 GiB", used)
+		}
+	})
+}
+
+func TestBodyThatInflates(t *testing.T) {
+	g := newGateway(t, "beside", newArith(), nil)
+	var bomb bytes.Buffer
+	z := gzip.NewWriter(&bomb)
+	if _, err := io.Copy(z, &spaces{left: 32 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	used := allocated(func() {
+		res := serve(g, post("/Arith/Add", bomb.String(), "Content-Encoding", "gzip"))
+		if res.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("answered %d", res.StatusCode)
+		}
+	})
+	if used > 56<<20 {
+		t.Errorf("%d bytes of gzip had %d allocated", bomb.Len(), used)
+	}
+}
+
+func TestBodiesInFlightAreBounded(t *testing.T) {
+	arith := newArith()
+	g := newGateway(t, "beside", arith, &gateway.Option{MaxBytesInFlight: 64 << 10})
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	large := `{"A":1}` + strings.Repeat(" ", 20<<10)
+	larger := `{"A":1}` + strings.Repeat(" ", 40<<10)
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		serve(g, post("/Arith/Wait", large).WithContext(ctx))
+	}()
+	<-arith.entered
+	res := serve(g, post("/Arith/Add", larger))
+	expect(t, res, http.StatusTooManyRequests, `{"code":"resource_exhausted","message":"too many bytes of requests in flight"}`)
+	leave()
+	<-answered
+	if res := serve(g, post("/Arith/Add", larger)); res.StatusCode != http.StatusOK {
+		t.Errorf("with room given back, answered %d %s", res.StatusCode, bodyOf(t, res))
+	}
+}
+
+type broken struct{ err error }
+
+func (b broken) Read([]byte) (int, error) { return 0, b.err }
+
+func TestBodyThatBreaksOff(t *testing.T) {
+	g := newGateway(t, "beside", newArith(), nil)
+	r := post("/Arith/Add", "")
+	r.Body, r.ContentLength = io.NopCloser(io.MultiReader(strings.NewReader("{"), broken{io.ErrUnexpectedEOF})), -1
+	expect(t, serve(g, r), http.StatusBadRequest, `{"code":"invalid_argument","message":"the body cannot be read: unexpected EOF"}`)
+	r = post("/Arith/Add", "")
+	r.Body, r.ContentLength = io.NopCloser(broken{errors.New("wire cut")}), -1
+	expect(t, serve(g, r), http.StatusBadRequest, `{"code":"invalid_argument","message":"the body cannot be read: wire cut"}`)
+}
+
+func TestReadBodyForHandlers(t *testing.T) {
+	body, err := gateway.ReadBody(post("/", strings.Repeat("x", 100)), 100)
+	if err != nil || len(body) != 100 {
+		t.Errorf("%d bytes, %v", len(body), err)
+	}
+	_, err = gateway.ReadBody(post("/", strings.Repeat("x", 101)), 100)
+	if gateway.StatusOf(err) != http.StatusRequestEntityTooLarge || protocol.OutcomeOf(err) != protocol.NotSent {
+		t.Errorf("%v", err)
+	}
+}

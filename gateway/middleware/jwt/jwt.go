@@ -1,0 +1,159 @@
+// Package jwt lets requests pass that bring a JSON Web Token (RFC 7519) as
+// "Authorization: Bearer <token>", by github.com/golang-jwt/jwt. The keys can be
+// replaced while the gateway serves.
+package jwt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/sinew-rpc/sinew/gateway"
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+// Keys knows with which key a token is verified. Its method may run concurrently.
+type Keys interface {
+	// Key returns the key of an id, which is empty for tokens without one: a
+	// []byte for HS algorithms, else an *rsa.PublicKey, *ecdsa.PublicKey or
+	// ed25519.PublicKey. It may wait, with the request's context.
+	Key(ctx context.Context, id string) (any, error)
+}
+
+// KeySet is keys by their id, which can be replaced while requests are served.
+// The zero KeySet has none: every token is refused.
+type KeySet struct {
+	keys atomic.Pointer[map[string]any] // replaced, never changed
+}
+
+var _ Keys = (*KeySet)(nil)
+
+// Replace makes keys the set, for all requests that arrive afterwards: leave the
+// old key in it as long as tokens made with it shall pass. keys must not be
+// changed afterwards.
+func (s *KeySet) Replace(keys map[string]any) { s.keys.Store(&keys) }
+
+// Key implements Keys.
+func (s *KeySet) Key(_ context.Context, id string) (any, error) {
+	if keys := s.keys.Load(); keys != nil {
+		if key, ok := (*keys)[id]; ok {
+			return key, nil
+		}
+	}
+	return nil, fmt.Errorf("no key has the id %.64q", id)
+}
+
+// Option says which tokens are good.
+type Option struct {
+	// Keys verifies. It is needed.
+	Keys Keys
+	// Algorithms that are taken, such as "EdDSA" or "HS256"; at least one, and
+	// "none" never. A token cannot choose another.
+	Algorithms []string
+	// Issuer and Audience, where set, are what the claims iss and aud must say.
+	Issuer, Audience string
+	// Leeway is by how much clocks may differ. The default is none.
+	Leeway time.Duration
+	// NoExpiry takes tokens without the claim exp too.
+	NoExpiry bool
+}
+
+func (o *Option) check() error {
+	switch {
+	case o.Keys == nil:
+		return errors.New("jwt: Option.Keys is nil: give it a KeySet")
+	case len(o.Algorithms) == 0:
+		return errors.New("jwt: Option.Algorithms is empty: name those that are taken")
+	case o.Leeway < 0:
+		return errors.New("jwt: Option.Leeway is negative")
+	}
+	for i, name := range o.Algorithms {
+		if method := jwt.GetSigningMethod(name); method == nil || name == jwt.SigningMethodNone.Alg() {
+			return fmt.Errorf("jwt: Option.Algorithms[%d]: %q verifies nothing: use such as EdDSA, ES256, RS256 or HS256", i, name)
+		}
+	}
+	return nil
+}
+
+// New returns the middleware. A request without a good token is answered 401, and
+// neither answer nor log says more of the token than what is wrong with it. The
+// Authorization header stays, so providers can verify it too. The error names
+// the field that cannot be used.
+func New(o Option) (gateway.Middleware, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	options := []jwt.ParserOption{jwt.WithValidMethods(slices.Clone(o.Algorithms)), jwt.WithLeeway(o.Leeway), jwt.WithIssuedAt()}
+	if !o.NoExpiry {
+		options = append(options, jwt.WithExpirationRequired())
+	}
+	if o.Issuer != "" {
+		options = append(options, jwt.WithIssuer(o.Issuer))
+	}
+	if o.Audience != "" {
+		options = append(options, jwt.WithAudience(o.Audience))
+	}
+	v := &verifier{keys: o.Keys, parser: jwt.NewParser(options...)}
+	return v.wrap, nil
+}
+
+type verifier struct {
+	keys   Keys
+	parser *jwt.Parser
+}
+
+func (v *verifier) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		claims, err := v.verify(r)
+		if err != nil {
+			gateway.WriteError(w, err)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), claimsKey{}, claims)))
+	})
+}
+
+func (v *verifier) verify(r *http.Request) (jwt.MapClaims, error) {
+	token, err := bearer(r.Header)
+	if err != nil {
+		return nil, err
+	}
+	claims := make(jwt.MapClaims)
+	_, err = v.parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
+		id, _ := t.Header["kid"].(string)
+		return v.keys.Key(r.Context(), id)
+	})
+	if err != nil {
+		return nil, unauthenticated("the token is refused: %w", err)
+	}
+	return claims, nil
+}
+
+func bearer(h http.Header) (string, error) {
+	const scheme = "Bearer "
+	values := h["Authorization"]
+	if len(values) != 1 || len(values[0]) <= len(scheme) || !strings.EqualFold(values[0][:len(scheme)], scheme) {
+		return "", unauthenticated("the request needs one header Authorization: Bearer <token>")
+	}
+	return strings.TrimSpace(values[0][len(scheme):]), nil
+}
+
+func unauthenticated(format string, args ...any) error {
+	return protocol.Errorf(protocol.Unauthenticated, format, args...).WithOutcome(protocol.NotSent)
+}
+
+type claimsKey struct{}
+
+// ClaimsFrom returns the claims of the token that let the request pass; nil where
+// none was asked for. They must not be changed.
+func ClaimsFrom(ctx context.Context) jwt.MapClaims {
+	claims, _ := ctx.Value(claimsKey{}).(jwt.MapClaims)
+	return claims
+}

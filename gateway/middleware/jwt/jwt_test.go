@@ -1,0 +1,191 @@
+package jwt_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	golang "github.com/golang-jwt/jwt/v5"
+
+	"github.com/sinew-rpc/sinew/gateway/middleware/jwt"
+)
+
+// sign makes a token.
+func sign(t testing.TB, method golang.SigningMethod, key any, id string, claims golang.MapClaims) string {
+	t.Helper()
+	token := golang.NewWithClaims(method, claims)
+	if id != "" {
+		token.Header["kid"] = id
+	}
+	signed, err := token.SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+// status is what a route behind option answers to a request with token; body is
+// the claim sub, or the error.
+func status(t testing.TB, option jwt.Option, authorization ...string) (code int, body string) {
+	t.Helper()
+	wrap, err := jwt.New(option)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, jwt.ClaimsFrom(r.Context())["sub"])
+	}))
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header["Authorization"] = authorization
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code == http.StatusUnauthorized && w.Header().Get("Www-Authenticate") != "Bearer" {
+		t.Error("a 401 without WWW-Authenticate")
+	}
+	return w.Code, w.Body.String()
+}
+
+func in(d time.Duration) int64 { return time.Now().Add(d).Unix() }
+
+func TestTokens(t *testing.T) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaPublic := pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(&rsaKey.PublicKey)})
+	keys := new(jwt.KeySet)
+	keys.Replace(map[string]any{"ed": public, "rsa": &rsaKey.PublicKey})
+	option := jwt.Option{Keys: keys, Algorithms: []string{"EdDSA", "RS256"}, Issuer: "us", Audience: "shop", Leeway: time.Second}
+	claims := func(change golang.MapClaims) golang.MapClaims {
+		c := golang.MapClaims{"sub": "u42", "iss": "us", "aud": "shop", "exp": in(time.Minute)}
+		for k, v := range change {
+			if c[k] = v; v == nil {
+				delete(c, k)
+			}
+		}
+		return c
+	}
+	ed := func(change golang.MapClaims) string {
+		return "Bearer " + sign(t, golang.SigningMethodEdDSA, private, "ed", claims(change))
+	}
+	good := ed(nil)
+	for _, test := range []struct {
+		name   string
+		given  []string
+		status int
+	}{
+		{"a good one", []string{good}, 200},
+		{"a scheme in another case", []string{strings.Replace(good, "Bearer", "bEARER", 1)}, 200},
+		{"one of the other key", []string{"Bearer " + sign(t, golang.SigningMethodRS256, rsaKey, "rsa", claims(nil))}, 200},
+		{"none", nil, 401},
+		{"two", []string{good, good}, 401},
+		{"another scheme", []string{"Basic YTpi"}, 401},
+		{"garbage", []string{"Bearer a.b.c"}, 401},
+		{"expired", []string{ed(golang.MapClaims{"exp": in(-time.Minute)})}, 401},
+		{"without an end", []string{ed(golang.MapClaims{"exp": nil})}, 401},
+		{"not yet", []string{ed(golang.MapClaims{"nbf": in(time.Minute)})}, 401},
+		{"issued in the future", []string{ed(golang.MapClaims{"iat": in(time.Minute)})}, 401},
+		{"another issuer", []string{ed(golang.MapClaims{"iss": "them"})}, 401},
+		{"another audience", []string{ed(golang.MapClaims{"aud": []string{"bank"}})}, 401},
+		{"an unknown key", []string{"Bearer " + sign(t, golang.SigningMethodEdDSA, private, "old", claims(nil))}, 401},
+		{"no key id", []string{"Bearer " + sign(t, golang.SigningMethodEdDSA, private, "", claims(nil))}, 401},
+		{"alg none", []string{"Bearer " + sign(t, golang.SigningMethodNone, golang.UnsafeAllowNoneSignatureType, "ed", claims(nil))}, 401},
+		{"HS256 with the public RSA key", []string{"Bearer " + sign(t, golang.SigningMethodHS256, rsaPublic, "rsa", claims(nil))}, 401},
+		{"the key of another algorithm", []string{"Bearer " + sign(t, golang.SigningMethodEdDSA, private, "rsa", claims(nil))}, 401},
+		{"a changed claim", []string{good[:len(good)/2] + "A" + good[len(good)/2+1:]}, 401},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			code, body := status(t, option, test.given...)
+			if code != test.status || code == 200 && body != "u42" {
+				t.Errorf("answered %d %s, want %d", code, body, test.status)
+			}
+			for _, token := range test.given {
+				if _, secret, ok := strings.Cut(token, " "); ok && strings.Contains(body, secret) {
+					t.Errorf("the answer tells the token: %s", body)
+				}
+			}
+		})
+	}
+}
+
+func TestKeysAreReplacedWhileServing(t *testing.T) {
+	keys := new(jwt.KeySet)
+	option := jwt.Option{Keys: keys, Algorithms: []string{"HS256"}}
+	token := func(id, key string) string {
+		return "Bearer " + sign(t, golang.SigningMethodHS256, []byte(key), id, golang.MapClaims{"sub": id, "exp": in(time.Minute)})
+	}
+	expect := func(want int, authorization string) {
+		t.Helper()
+		if code, body := status(t, option, authorization); code != want {
+			t.Errorf("answered %d %s, want %d", code, body, want)
+		}
+	}
+	first, second := token("1", "one"), token("2", "two")
+	expect(401, first)
+	keys.Replace(map[string]any{"1": []byte("one")})
+	expect(200, first)
+	expect(401, second)
+	keys.Replace(map[string]any{"1": []byte("one"), "2": []byte("two")})
+	expect(200, first)
+	expect(200, second)
+	keys.Replace(map[string]any{"2": []byte("two")})
+	expect(401, first)
+	expect(200, second)
+}
+
+// source asks elsewhere for its keys.
+type source struct{}
+
+type place struct{}
+
+// Key fails unless the context is the request's.
+func (source) Key(ctx context.Context, _ string) (any, error) {
+	if _, ok := ctx.Value(place{}).(string); !ok {
+		return nil, errors.New("not the request's context")
+	}
+	return []byte("key"), nil
+}
+
+func TestKeysOfASource(t *testing.T) {
+	wrap, err := jwt.New(jwt.Option{Keys: source{}, Algorithms: []string{"HS256"}, NoExpiry: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r = r.WithContext(context.WithValue(r.Context(), place{}, "here"))
+	r.Header.Set("Authorization", "Bearer "+sign(t, golang.SigningMethodHS256, []byte("key"), "", golang.MapClaims{}))
+	w := httptest.NewRecorder()
+	wrap(http.NotFoundHandler()).ServeHTTP(w, r)
+	if w.Code != http.StatusNotFound {
+		t.Errorf("answered %d %s", w.Code, w.Body)
+	}
+}
+
+func TestNewSaysWhichFieldIsWrong(t *testing.T) {
+	keys := new(jwt.KeySet)
+	for field, option := range map[string]jwt.Option{
+		"Keys":          {Algorithms: []string{"HS256"}},
+		"Algorithms is": {Keys: keys},
+		"Algorithms[0]": {Keys: keys, Algorithms: []string{"none"}},
+		"Algorithms[1]": {Keys: keys, Algorithms: []string{"HS256", "HS257"}},
+		"Leeway":        {Keys: keys, Algorithms: []string{"HS256"}, Leeway: -1},
+	} {
+		if _, err := jwt.New(option); err == nil || !strings.HasPrefix(err.Error(), "jwt: Option."+field) {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+}
