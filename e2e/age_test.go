@@ -23,7 +23,7 @@ func TestConnectionsComeOfAgeUnderLoad(t *testing.T) {
 			length = 20 * time.Second
 		)
 		n, r := transport.NewMemNetwork(), memory.NewRegistry("old")
-		n.SetFaults(transport.BothWays(transport.MemPath{Latency: 5 * time.Millisecond}))
+		n.SetFaults(transport.BothWays(transport.MemPath{Latency: 10 * time.Millisecond}))
 		servers := make([]*server.SGServer, 2)
 		for i, addr := range []string{"a", "b"} {
 			servers[i] = newServer(t, server.Option{Mem: n, Registry: r, MaxConnectionAge: age}, &echo.Echo{})

@@ -63,22 +63,25 @@ func (s *SGServer) Services(context.Context) ([]protocol.ServiceInfo, error) {
 // registry writes an entry anew with every refresh.
 const maxRegisteredSchemas = 8 << 10
 
-// services is the same list for a registry, without the schemas that are too
-// much for one.
+// services is the same list for a registry, but for what every server has, and
+// without the schemas that are too much for one.
 func services(t *endpoint.Table) []registry.Service {
-	infos := t.Services()
-	list := make([]registry.Service, len(infos))
+	var list []registry.Service
 	left := maxRegisteredSchemas
-	for i, info := range infos {
-		list[i].Name = info.Name
+	for _, info := range t.Services() {
+		if isOwn(info.Name) {
+			continue
+		}
+		service := registry.Service{Name: info.Name}
 		for _, m := range info.Methods {
 			if size := len(m.RequestSchema) + len(m.ResponseSchema); size <= left {
 				left -= size
 			} else {
 				m.RequestSchema, m.ResponseSchema = "", ""
 			}
-			list[i].Methods = append(list[i].Methods, registry.Method(m))
+			service.Methods = append(service.Methods, registry.Method(m))
 		}
+		list = append(list, service)
 	}
 	return list
 }

@@ -120,6 +120,9 @@ type Option struct {
 	// Identify accepts identities that clients claim. The default, nil, accepts
 	// none. See IdentifyFunc.
 	Identify IdentifyFunc
+	// AdminAuthorize decides who may call sinew.Admin, which drains this server.
+	// The default, nil, does not serve it. See AdminAuthorizeFunc.
+	AdminAuthorize AdminAuthorizeFunc
 	// Wrappers are put round Serve and round each request, the first outermost.
 	Wrappers []Wrapper
 }

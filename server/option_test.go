@@ -94,7 +94,7 @@ func TestRegisterErrors(t *testing.T) {
 			t.Errorf("%s: %v", c.name, c.err)
 		}
 	}
-	if infos, err := s.Services(t.Context()); err != nil || len(infos) != 1 {
+	if infos, err := s.Services(t.Context()); err != nil || len(infos) != 2 || infos[0].Name != "Arith" || infos[1].Name != "sinew.Introspect" {
 		t.Errorf("what failed is served: %v, %v", infos, err)
 	}
 }

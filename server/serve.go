@@ -76,7 +76,7 @@ func (s *SGServer) listenAndServe(network, addr string, meta map[string]string) 
 	}
 	network = cmp.Or(network, own)
 	if s.ctx.Err() != nil {
-		<-s.gone
+		s.awaitEnd()
 		return ErrServerClosed
 	}
 	ln, err := transport.Listen(network, addr, transport.ListenOptions{
@@ -99,7 +99,7 @@ func (s *SGServer) serveOn(ln net.Listener, network string, meta map[string]stri
 	}
 	if !s.addListener(ln) {
 		_ = ln.Close() // that the server is closed says more
-		<-s.gone
+		s.awaitEnd()
 		return ErrServerClosed
 	}
 	s.announceListening()
@@ -107,7 +107,7 @@ func (s *SGServer) serveOn(ln net.Listener, network string, meta map[string]stri
 	err = s.accept(ln)
 	s.accepting.Done()
 	if s.ctx.Err() != nil {
-		<-s.gone
+		s.awaitEnd()
 		return ErrServerClosed
 	}
 	s.dropListener(ln)

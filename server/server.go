@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sinew-rpc/sinew/internal/endpoint"
 	"github.com/sinew-rpc/sinew/protocol"
@@ -35,6 +36,7 @@ type SGServer struct {
 	admission  *admission
 	local      atomic.Uint64 // requests that came by Do
 
+	made   time.Time
 	ctx    context.Context // ends when the server does
 	cancel context.CancelCauseFunc
 
@@ -45,6 +47,8 @@ type SGServer struct {
 	gone          chan struct{} // closed when every goroutine has ended
 	accepting     sync.WaitGroup
 	handshakes    sync.WaitGroup
+	drainOnce     sync.Once
+	askedDrain    sync.WaitGroup // the drain that a client asked for
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -79,6 +83,7 @@ func NewSGServer(option *Option) (*SGServer, error) {
 	}
 	s := &SGServer{
 		option:     o,
+		made:       time.Now(),
 		room:       transport.NewRoom(o.MaxRequestsInFlight, o.MaxBytesInFlight),
 		listening:  make(chan struct{}),
 		drained:    make(chan struct{}),
@@ -114,6 +119,9 @@ func NewSGServer(option *Option) (*SGServer, error) {
 	}
 	s.sessions, s.turnsAway = s.sessionConfig(), s.sessionConfig()
 	s.turnsAway.Leaving = fmt.Sprintf("%d connections are served already (MaxConnections)", o.MaxConnections)
+	if err := s.registerOwn(); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

@@ -234,6 +234,12 @@ func (s *SGServer) cutOff(cause error) (listeners []net.Listener, peers []*Peer,
 	return listeners, peers, true
 }
 
+// awaitEnd waits until every goroutine of the server has ended.
+func (s *SGServer) awaitEnd() {
+	<-s.gone
+	s.askedDrain.Wait()
+}
+
 func (s *SGServer) awaitHandlers() {
 	t := time.NewTimer(handlerGrace)
 	defer t.Stop()
