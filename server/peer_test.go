@@ -195,7 +195,7 @@ func TestTLS(t *testing.T) {
 	s, _ := on(t, server.Option{
 		TransportType:    "tls",
 		TLSConfig:        serverTLS,
-		HandshakeTimeout: 200 * time.Millisecond,
+		HandshakeTimeout: time.Second,
 		Identify: func(ctx context.Context, _ *protocol.Header, claimed []string) ([]string, error) {
 			note(ctx)
 			return claimed, nil
