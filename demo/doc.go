@@ -9,7 +9,7 @@
 //   - role_server.go, role_client.go: one role per process
 //   - onecall.go: one call whose bodies are JSON
 //   - load.go: what the client calls, and how it checks the replies
-//   - observer.go, failures.go, histogram.go: measuring, as a wrapper
+//   - observer.go, failures.go: measuring, as a wrapper
 //   - report.go, screen.go, table.go, summary.go: what is printed
 //   - advice.go: errors that say what to do
 package main

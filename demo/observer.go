@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sinew-rpc/sinew/client"
+	"github.com/sinew-rpc/sinew/internal/histogram"
 	"github.com/sinew-rpc/sinew/protocol"
 )
 
@@ -17,7 +18,7 @@ import (
 type tally struct {
 	answered, failed atomic.Uint64
 	inFlight         atomic.Int64
-	latency          histogram // of what was answered
+	latency          histogram.Histogram // of what was answered
 }
 
 // run makes a call and counts it.
@@ -32,7 +33,7 @@ func (t *tally) run(do func() error) error {
 		return err
 	}
 	t.answered.Add(1)
-	t.latency.record(took)
+	t.latency.Record(took)
 	return nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 	"time"
+
+	"github.com/sinew-rpc/sinew/internal/histogram"
 )
 
 // report is what is shown of one moment.
@@ -37,7 +39,7 @@ type reporter struct {
 // sample is what a tally held at the report before.
 type sample struct {
 	answered uint64
-	latency  *counted
+	latency  *histogram.Counted
 }
 
 // allCalls is the name of the row of all calls.
@@ -75,16 +77,16 @@ func (r *reporter) report() report {
 }
 
 func (r *reporter) row(name string, t *tally, passed time.Duration) row {
-	now := sample{t.answered.Load(), t.latency.snapshot()}
+	now := sample{t.answered.Load(), t.latency.Snapshot()}
 	before := r.previous[name]
 	r.previous[name] = now
-	recent := now.latency.since(before.latency)
+	recent := now.latency.Since(before.latency)
 	line := row{
 		name:     name,
 		answered: now.answered,
 		failed:   t.failed.Load(),
-		p50:      recent.quantile(0.50),
-		p99:      recent.quantile(0.99),
+		p50:      recent.Quantile(0.50),
+		p99:      recent.Quantile(0.99),
 	}
 	if passed > 0 {
 		line.perSecond = float64(now.answered-before.answered) / passed.Seconds()

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sinew-rpc/sinew/internal/histogram"
 )
 
 func TestReportsTellOfTheTimeBetweenThem(t *testing.T) {
@@ -49,7 +51,7 @@ func TestReportsTellOfTheTimeBetweenThem(t *testing.T) {
 				if line.perSecond != c.perSecond || line.answered != c.answered || line.failed != c.failed {
 					t.Errorf("%s: %+v, want %v a second, %d answered, %d failed", c.name, line, c.perSecond, c.answered, c.failed)
 				}
-				if line.p50 < c.p50 || line.p50 > c.p50+c.p50/subBuckets {
+				if line.p50 < c.p50 || line.p50 > c.p50+c.p50/histogram.Precision {
 					t.Errorf("%s: median %v, want %v", c.name, line.p50, c.p50)
 				}
 			}

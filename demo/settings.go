@@ -121,7 +121,7 @@ func (s *settings) take(words []string, addr string) (err error) {
 		}
 	}
 	if s.role != roleShow {
-		if _, _, err = parseRegistry(s.registry); err != nil {
+		if _, err = parseRegistry(s.registry); err != nil {
 			return err
 		}
 	}

@@ -49,12 +49,14 @@ var house = []struct {
 	{"selector/...", []string{"registry", "selector/..."}},
 	{"ratelimit/...", []string{"ratelimit"}},
 	{"internal/endpoint", []string{"protocol", "transport"}},
+	{"internal/registryurl", []string{"registry/libkv/..."}}, // for the programs: demo and cmd
+	{"internal/histogram", nil},                              // for the programs too
 	{"client", []string{"internal/endpoint", "protocol", "transport", "registry", "selector"}},
 	{"server", []string{"internal/endpoint", "protocol", "transport", "registry"}},
 	{"wrapper/...", []string{"client", "server", "protocol", "ratelimit", "wrapper", "wrapper/jwt"}},
 	{"gateway/...", []string{"protocol", "gateway/..."}},
 	{"demo/...", []string{everything}},
-	{"cmd/...", []string{"client", "registry/...", "protocol", "transport", "cmd/..."}},
+	{"cmd/...", []string{"client", "registry/...", "protocol", "transport", "internal/registryurl", "internal/histogram", "cmd/..."}},
 	{"e2e/...", []string{everything}},
 }
 

@@ -5,6 +5,7 @@ package drivertest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -41,6 +42,31 @@ func Run(t *testing.T, backend store.Backend, addr string, poll, patience time.D
 		return open(t, path[r])
 	}))
 	t.Run("the entry of a provider that died vanishes", func(t *testing.T) { testDeath(t, open) })
+	t.Run("applications are listed", func(t *testing.T) { testApplications(t, backend, addr) })
+}
+
+// testApplications lists what two applications, and one of another path, left.
+func testApplications(t *testing.T, backend store.Backend, addr string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	const path = "/sinew/apps"
+	if apps, err := libkv.Applications(ctx, backend, path, []string{addr}, nil); len(apps) > 0 || err != nil {
+		t.Errorf("before any was registered: %q, %v", apps, err)
+	}
+	for app, below := range map[string]string{"shop": path, "a/b c": path, "other": "/sinew/apps2"} {
+		r, err := libkv.NewKVRegistry(backend, app, below, []string{addr}, time.Second, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if err := r.Register(ctx, registry.RegisterOption{}, registry.Provider{Network: "tcp", Addr: "10.0.0.1:80"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apps, err := libkv.Applications(ctx, backend, path, []string{addr}, nil)
+	if err != nil || !slices.Equal(apps, []string{"a/b c", "shop"}) {
+		t.Errorf("applications %q, %v", apps, err)
+	}
 }
 
 // testDeath registers two providers with a TTL of 3 s and ends one without a
