@@ -36,8 +36,13 @@ var notLeaks = []string{
 // is for TestMain, in every package that starts goroutines:
 //
 //	func TestMain(m *testing.M) { testutil.Main(m) }
-func Main(m *testing.M) {
+//
+// Before that it calls cleanups, for what all tests of a package share.
+func Main(m *testing.M, cleanups ...func()) {
 	code := m.Run()
+	for _, clean := range cleanups {
+		clean()
+	}
 	if code == 0 {
 		if left := Leaked(leakWait); len(left) > 0 {
 			fmt.Fprintf(os.Stderr, "FAIL: %d goroutines are left after the tests:\n\n%s\n",

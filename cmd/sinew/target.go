@@ -1,0 +1,213 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/sinew-rpc/sinew/client"
+	"github.com/sinew-rpc/sinew/internal/registryurl"
+	"github.com/sinew-rpc/sinew/registry"
+)
+
+// registryPoll is how often a registry without watches is looked at.
+const registryPoll = time.Second
+
+// target is whom a command is about, as its flags say.
+type target struct {
+	addrs    []string
+	registry string
+	app      string
+	path     string
+	auth     string
+	tags     map[string]string
+	timeout  time.Duration
+	tls      tlsFiles
+}
+
+// tlsFiles is where the parts of a tls.Config are.
+type tlsFiles struct{ ca, cert, key, serverName string }
+
+// environList is a list in the environment.
+func environList(name string) []string {
+	if v := os.Getenv(name); v != "" {
+		return strings.Split(v, ",")
+	}
+	return nil
+}
+
+// open returns the registry that says who the providers are: that of the flags, or
+// a list of the addresses given. app is whose; empty is that of the flags, or the
+// only one there is.
+func (t *target) open(ctx context.Context, app string) (registry.Registry, error) {
+	if len(t.addrs) > 0 {
+		return t.fixed()
+	}
+	location, err := t.location()
+	if err != nil {
+		return nil, err
+	}
+	if app == "" {
+		if app, err = t.onlyApp(ctx, location); err != nil {
+			return nil, err
+		}
+	}
+	r, err := location.Open(app, t.path, registryPoll)
+	if err != nil {
+		return nil, fmt.Errorf("--registry %s: %w", t.registry, err)
+	}
+	return r, nil
+}
+
+// location is where --registry points.
+func (t *target) location() (registryurl.Location, error) {
+	if t.registry == "" {
+		return registryurl.Location{}, misused("whom? Name providers by --addr host:port, or where they are listed by --registry, which is one of %s", registryurl.Forms)
+	}
+	location, err := registryurl.Parse(t.registry)
+	if err != nil {
+		return location, misused("--registry: %w", err)
+	}
+	return location, nil
+}
+
+// apps lists the applications that the registry has, no longer than a call may
+// take.
+func (t *target) apps(ctx context.Context, location registryurl.Location) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+	defer cancel()
+	apps, err := location.Applications(ctx, t.path)
+	if err != nil {
+		return nil, advise(fmt.Errorf("the registry %s does not answer: %w", t.registry, err),
+			"Is it there, and does it listen? --timeout, now %v, is how long it may take.", t.timeout)
+	}
+	return apps, nil
+}
+
+func (t *target) onlyApp(ctx context.Context, location registryurl.Location) (string, error) {
+	if t.app != "" {
+		return t.app, nil
+	}
+	apps, err := t.apps(ctx, location)
+	switch {
+	case err != nil:
+		return "", err
+	case len(apps) == 0:
+		return "", advise(fmt.Errorf("no application was ever registered in %s under %s", t.registry, t.path),
+			"Start a server with that registry, or say by --path where it registers.")
+	case len(apps) > 1:
+		return "", misused("the registry has several applications: choose one by --app, of %s", strings.Join(apps, ", "))
+	}
+	return apps[0], nil
+}
+
+// fixed is a registry of --addr.
+func (t *target) fixed() (registry.Registry, error) {
+	r := registry.NewPeer2PeerRegistry()
+	for _, addr := range t.addrs {
+		network := "tcp"
+		if strings.Contains(addr, "@") {
+			var err error
+			if network, addr, err = registry.SplitKey(addr); err != nil {
+				return nil, misused("--addr: %w", err)
+			}
+		}
+		r.WithProvider(registry.Provider{Network: network, Addr: addr, Tags: t.tags})
+	}
+	if _, _, err := r.Providers(context.Background()); err != nil { // never waits
+		return nil, misused("--addr: %w", err)
+	}
+	return r, nil
+}
+
+// providers lists those of r that have all tags, waiting no longer than a call may
+// take for the first list.
+func (t *target) providers(ctx context.Context, r registry.Registry) ([]registry.Provider, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+	defer cancel()
+	all, _, err := r.Providers(ctx)
+	if err != nil {
+		return nil, advise(fmt.Errorf("the registry %s does not answer: %w", t.registry, err),
+			"Is it there, and does it listen? --timeout, now %v, is how long it may take.", t.timeout)
+	}
+	var list []registry.Provider
+	for _, p := range all {
+		if hasAll(p.Tags, t.tags) {
+			list = append(list, p)
+		}
+	}
+	return list, nil
+}
+
+func hasAll(have, want map[string]string) bool {
+	for k, v := range want {
+		if got, ok := have[k]; !ok || got != v {
+			return false
+		}
+	}
+	return true
+}
+
+// option is how connections are made.
+func (t *target) option() (client.Option, error) {
+	o := client.DefaultSGOption.Option
+	o.RequestTimeout, o.DialTimeout = t.timeout, t.timeout
+	o.Auth = cmp.Or(t.auth, os.Getenv("SINEW_AUTH"))
+	var err error
+	o.TLSConfig, err = t.tls.config()
+	return o, err
+}
+
+// governed returns a client of all providers, and what ends it.
+func (t *target) governed(ctx context.Context) (c client.SGClient, end func(), err error) {
+	op := client.DefaultSGOption
+	if op.Option, err = t.option(); err != nil {
+		return nil, nil, err
+	}
+	r, err := t.open(ctx, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	op.Registry, op.AllowLocal = r, true
+	op.Tagged, op.Tags = len(t.tags) > 0, maps.Clone(t.tags)
+	if c, err = client.NewSGClient(op); err != nil {
+		return nil, nil, errors.Join(err, r.Close())
+	}
+	return c, func() {
+		_ = c.Close() // returns nil, as the registry's does
+		_ = r.Close()
+	}, nil
+}
+
+// config is nil where no file is named.
+func (f *tlsFiles) config() (*tls.Config, error) {
+	if *f == (tlsFiles{}) {
+		return nil, nil
+	}
+	config := &tls.Config{ServerName: f.serverName}
+	if f.ca != "" {
+		pem, err := os.ReadFile(f.ca)
+		if err != nil {
+			return nil, misused("--ca: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, misused("--ca: %s holds no certificate in PEM", f.ca)
+		}
+	}
+	if f.cert != "" || f.key != "" {
+		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+		if err != nil {
+			return nil, misused("--cert and --key: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
+}
