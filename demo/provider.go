@@ -24,7 +24,7 @@ func startProvider(app, addr string, r registry.Registry, wrappers ...server.Wra
 	if err != nil {
 		return nil, adviseListen(err, addr)
 	}
-	s, err := newServer(app, r, wrappers...)
+	s, err := newServer(r, registry.RegisterOption{AppKey: app}, wrappers...)
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}

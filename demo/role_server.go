@@ -37,10 +37,11 @@ func (c *counter) WrapHandleRequest(_ *server.SGServer, next server.HandleReques
 }
 
 // newServer returns a server of both services.
-func newServer(app string, r registry.Registry, wrappers ...server.Wrapper) (*server.SGServer, error) {
+func newServer(r registry.Registry, o registry.RegisterOption, wrappers ...server.Wrapper) (*server.SGServer, error) {
+	o.TTL = registryTTL
 	s, err := server.NewSGServer(&server.Option{
 		Registry:       r,
-		RegisterOption: registry.RegisterOption{AppKey: app, TTL: registryTTL},
+		RegisterOption: o,
 		ShutDownWait:   drainTime,
 		Wrappers:       wrappers,
 	})
@@ -65,7 +66,7 @@ func serve(ctx context.Context, s settings, out io.Writer) error {
 		return err
 	}
 	defer r.Close()
-	srv, err := newServer(s.app, r, count)
+	srv, err := newServer(r, registry.RegisterOption{AppKey: s.app, Advertise: s.advertise}, count)
 	if err != nil {
 		return err
 	}

@@ -23,14 +23,15 @@ const (
 
 // settings is the command line, checked.
 type settings struct {
-	role     role
-	addrs    []string // of roleServer the one it listens on, of a client those it calls
-	registry string   // where servers register and clients look, unless addrs says whom to call
-	app      string
-	file     string        // whose words are counted; empty for the demo's own text
-	duration time.Duration // of the load; 0 until told to stop
-	callers  int
-	timeout  time.Duration // of one call
+	role      role
+	addrs     []string // of roleServer the one it listens on, of a client those it calls
+	registry  string   // where servers register and clients look, unless addrs says whom to call
+	advertise string   // what roleServer registers instead of the address it listens on
+	app       string
+	file      string        // whose words are counted; empty for the demo's own text
+	duration  time.Duration // of the load; 0 until told to stop
+	callers   int
+	timeout   time.Duration // of one call
 
 	method, body string // of roleCall
 }
@@ -82,7 +83,8 @@ func (s *settings) flags(out io.Writer) (*flag.FlagSet, *string) {
 	}
 	switch s.role {
 	case roleServer:
-		flags.StringVar(addr, "addr", defaultAddr, "`host:port` to listen on; port 0 takes a free one")
+		flags.StringVar(addr, "addr", defaultAddr, "`host:port` to listen on; port 0 takes a free one, no host is every address")
+		flags.StringVar(&s.advertise, "advertise", "", "`host[:port]` that clients dial, where it is not what is listened on, as in a container")
 		return flags, addr
 	case roleClient:
 		flags.StringVar(addr, "addr", "", "the servers, `host:port[,host:port]`; without, the registry says who serves")

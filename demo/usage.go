@@ -20,6 +20,7 @@ It registers where clients look for it.
   go run ./demo server
   go run ./demo server -addr 127.0.0.1:0                  another one
   go run ./demo server -registry zk://127.0.0.1:2181
+  go run ./demo server -registry zk://10.0.0.7:2181 -addr :8888 -advertise 10.0.0.9
 
 Flags:`,
 
