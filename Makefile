@@ -13,7 +13,7 @@ UNIT = $(shell $(GO) list ./... | grep -v '/e2e')
 # installed it.
 export SINEW_REQUIRE_SERVERS ?= 1
 
-.PHONY: all servers node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all purego benchmark-builds fuzz fuzz-smoke bench overload cover help
+.PHONY: all servers node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all purego benchmark-builds otel-builds otel fuzz fuzz-smoke bench overload cover help
 
 all: test
 
@@ -28,11 +28,11 @@ help:
 	@echo "overload  what is left of each when five times too many calls come"
 	@echo "cover     statement coverage of all packages by all unit tests"
 
-test: servers node-packages lint unit purego benchmark-builds e2e outages
+test: servers node-packages lint unit purego benchmark-builds otel-builds e2e outages
 	@echo "== test: passed"
 
 test-all: export SINEW_REQUIRE_CONSUL = 1
-test-all: servers node-packages consul lint unit purego benchmark-builds e2e-all outages-all fuzz-smoke
+test-all: servers node-packages consul lint unit purego benchmark-builds otel e2e-all outages-all fuzz-smoke
 	@echo "== test-all: passed"
 
 servers:
@@ -102,6 +102,15 @@ ifneq ($(wildcard benchmark/*.go benchmark/*/*.go benchmark/*/*/*.go),)
 	@echo "== benchmark compiles"
 	@cd benchmark && $(GO) vet ./...
 endif
+
+# OpenTelemetry is in a module of its own, and in nobody else's.
+otel-builds:
+	@echo "== e2e/otel compiles"
+	@cd e2e/otel && $(GO) vet ./...
+
+otel:
+	@echo "== spans through OpenTelemetry to an OTLP receiver"
+	@cd e2e/otel && $(GO) vet ./... && $(GO) test $(TESTFLAGS) ./...
 
 # One target after the other: go test fuzzes one at a time.
 fuzz:
