@@ -115,6 +115,7 @@ func (n *connection) onEnd(s *transport.Session, err error) {
 	n.leave(s, err)
 	n.core.workers.Go(func() {
 		_ = s.Close() // it has ended: this waits
+		n.core.traffic.ended(s)
 		n.mu.Lock()
 		delete(n.live, s)
 		n.mu.Unlock()

@@ -19,6 +19,7 @@ type core struct {
 	workers transport.Workers // every goroutine of the client runs on it
 	room    *transport.Room
 	stats   transport.Stats
+	traffic traffic
 
 	table      endpoint.Table // what providers may call
 	dispatcher endpoint.Dispatcher
@@ -86,6 +87,7 @@ func (c *core) sessionConfig() *transport.SessionConfig {
 		FrameTimeout:   c.option.FrameTimeout,
 		WriteTimeout:   c.option.WriteTimeout,
 		Hello:          helloMeta(&c.option.Option),
+		OnStart:        c.traffic.began,
 		Stats:          &c.stats,
 	}
 }

@@ -35,11 +35,19 @@ type Stats struct {
 	// BudgetLeft is how many retries and hedges the budget allows now, and -1
 	// where there is no budget.
 	BudgetLeft int64
+
+	// Connections are open now, those included that are being drained.
+	Connections int
+	// BytesRead and BytesWritten are the frames that connections carried, as they
+	// are inside TLS or WebSocket.
+	BytesRead, BytesWritten uint64
 }
 
 // Stats implements SGClient.
 func (c *sgClient) Stats() Stats {
 	s := c.counts.snapshot()
 	s.BudgetLeft = c.budget.left()
+	connections, carried := c.traffic.sum()
+	s.Connections, s.BytesRead, s.BytesWritten = connections, carried.Read, carried.Written
 	return s
 }

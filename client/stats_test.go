@@ -28,15 +28,21 @@ func TestStatsOfCalls(t *testing.T) {
 		}
 		want := client.Stats{Calls: 7, InFlight: 1, Attempts: 7, BudgetLeft: -1}
 		want.Failures[protocol.Unimplemented] = 1
-		if got := c.Stats(); got != want {
+		if got := ofCalls(c.Stats()); got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 		p.stop()
 		<-hang.Done
 		want.InFlight = 0
 		want.Failures[protocol.Unavailable] = 1
-		if got := c.Stats(); got != want {
+		if got := ofCalls(c.Stats()); got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 	})
+}
+
+// ofCalls leaves out what the connections carried.
+func ofCalls(s client.Stats) client.Stats {
+	s.Connections, s.BytesRead, s.BytesWritten = 0, 0, 0
+	return s
 }

@@ -117,7 +117,7 @@ func (s *SGServer) forget(session *transport.Session) {
 	}
 	delete(s.peers, session)
 	p.stopAgingLocked()
-	s.carried = add(s.carried, session.Traffic())
+	s.carried = s.carried.Plus(session.Traffic())
 	s.vacateLocked(p.place)
 	for _, id := range p.identities {
 		s.forgetIdentityLocked(id, p)

@@ -1,7 +1,5 @@
 package server
 
-import "github.com/sinew-rpc/sinew/transport"
-
 // Stats is what a server does now, and has done since it was made: plain numbers,
 // for metrics. Those that count only grow.
 type Stats struct {
@@ -56,7 +54,7 @@ func (s *SGServer) Stats() Stats {
 	defer s.mu.Unlock()
 	carried := s.carried
 	for session := range s.peers {
-		carried = add(carried, session.Traffic())
+		carried = carried.Plus(session.Traffic())
 	}
 	stats.Connections = s.connections
 	stats.ConnectionsAccepted, stats.ConnectionsRefused = s.taken, s.beyond
@@ -78,8 +76,4 @@ func (s *SGServer) refusals() Refusals {
 		Draining:   s.stats.RefusedDraining.Load(),
 		Expired:    d.Expired.Load(),
 	}
-}
-
-func add(a, b transport.Traffic) transport.Traffic {
-	return transport.Traffic{Read: a.Read + b.Read, Written: a.Written + b.Written, Requests: a.Requests + b.Requests}
 }

@@ -295,6 +295,11 @@ type Traffic struct {
 	Requests      uint64 // of the peer that were admitted, oneways included
 }
 
+// Plus returns the sum of both.
+func (t Traffic) Plus(o Traffic) Traffic {
+	return Traffic{Read: t.Read + o.Read, Written: t.Written + o.Written, Requests: t.Requests + o.Requests}
+}
+
 // Traffic returns what the session has carried until now.
 func (s *Session) Traffic() Traffic {
 	s.mu.Lock()

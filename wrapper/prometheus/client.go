@@ -2,6 +2,7 @@ package prometheus
 
 import (
 	"errors"
+	"strings"
 
 	prom "github.com/prometheus/client_golang/prometheus"
 
@@ -16,6 +17,7 @@ type clientCollector struct {
 	calls, attempts, swallowed, retries, moves       emit
 	hedges, hedgeWins, budgetRefused, budgetLeft     emit
 	providers, excluded, connected, providerExcluded emit
+	connections, read, written                       emit
 }
 
 // NewClientCollector returns a Collector that reads c when it is scraped, to be
@@ -31,6 +33,9 @@ type clientCollector struct {
 //	sinew_client_hedge_wins_total
 //	sinew_client_retry_budget_refused_total
 //	sinew_client_retry_budget_left            absent where there is no budget
+//	sinew_client_connections
+//	sinew_client_read_bytes_total
+//	sinew_client_written_bytes_total
 //	sinew_client_providers{state}             how many are in each state
 //	sinew_client_providers_excluded           how many calls do not go to
 //	sinew_client_provider_connected{provider} 1 or 0, with PerProvider
@@ -55,6 +60,9 @@ func NewClientCollector(c client.SGClient, option *Option) (prom.Collector, erro
 	m.hedgeWins = m.counter("hedge_wins_total", "The hedges that answered first.")
 	m.budgetRefused = m.counter("retry_budget_refused_total", "The retries and hedges that the budget did not allow.")
 	m.budgetLeft = m.gauge("retry_budget_left", "The retries and hedges that the budget allows now.")
+	m.connections = m.gauge("connections", "The connections that are open, those included that are being drained.")
+	m.read = m.counter("read_bytes_total", "The bytes of frames that arrived.")
+	m.written = m.counter("written_bytes_total", "The bytes of frames that were sent.")
 	m.providers = m.gauge("providers", "The providers that are listed, by how the client stands with them.", "state")
 	m.excluded = m.gauge("providers_excluded", "The providers that calls do not go to.")
 	if o.PerProvider {
@@ -78,15 +86,18 @@ func (c *clientCollector) Collect(ch chan<- prom.Metric) {
 	if s.BudgetLeft >= 0 {
 		c.budgetLeft(ch, float64(s.BudgetLeft))
 	}
+	c.connections(ch, float64(s.Connections))
+	c.read(ch, float64(s.BytesRead))
+	c.written(ch, float64(s.BytesWritten))
 	c.states(ch, c.client.Providers())
 }
 
 // states shows the providers.
 func (c *clientCollector) states(ch chan<- prom.Metric, list []client.ProviderStatus) {
-	var count [client.Closed + 1]int
+	count := make(map[client.State]int)
 	excluded := 0
 	for i, p := range list {
-		count[min(p.State, client.Closed)]++
+		count[p.State]++
 		if p.Excluded != nil {
 			excluded++
 		}
@@ -96,10 +107,19 @@ func (c *clientCollector) states(ch chan<- prom.Metric, list []client.ProviderSt
 			c.providerExcluded(ch, oneIf(p.Excluded != nil), key)
 		}
 	}
-	for state, n := range count {
-		c.providers(ch, float64(n), client.State(state).String())
+	for _, state := range states() {
+		c.providers(ch, float64(count[state]), state.String())
 	}
 	c.excluded(ch, float64(excluded))
+}
+
+// states returns every client.State, whether or not a provider is in it: a series
+// that comes and goes is hard to alert on.
+func states() (all []client.State) {
+	for s := client.Idle; !strings.HasPrefix(s.String(), "State("); s++ {
+		all = append(all, s)
+	}
+	return all
 }
 
 func oneIf(is bool) float64 {
