@@ -58,5 +58,6 @@
 //   - connection.go: one provider's sessions; dial.go, heartbeat.go, hello.go,
 //     shutdown.go: how one begins, stays and ends; state.go: who is told
 //   - watch.go, unlisted.go, view.go, pick.go: from a registry's list to a choice
+//   - stats.go, traffic.go: what metrics read
 //   - errors.go: the one way out for errors
 package client

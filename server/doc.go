@@ -20,5 +20,5 @@
 // accepts connections and connection.go gives them their places; admission.go
 // decides by the header; peer.go is the way back to the client; shutdown.go ends
 // it all; registration.go keeps provider.go's description of an address in the
-// registry; backend.go serves a gateway in the same process.
+// registry; backend.go serves a gateway in the same process; stats.go counts.
 package server
