@@ -72,7 +72,7 @@ type Auth struct {
 	Verdicts int
 
 	accepted, refused verdicts
-	inquiries         inquiries
+	inquiries         inquiries[verdictKey, *verdict]
 	failing           atomic.Bool // Authenticate could not check the last token
 }
 
@@ -168,7 +168,7 @@ func (a *Auth) verdictOf(ctx context.Context, token string) (*verdict, error) {
 	if v := a.known(k, token); v != nil {
 		return v, nil
 	}
-	return a.inquiries.ask(ctx, k, func() (*verdict, error) {
+	v, err := a.inquiries.ask(ctx, k, func() (*verdict, error) {
 		p, err := a.Authenticate(ctx, token)
 		if err != nil && !isRefusal(err) {
 			return nil, a.failed(ctx, token, err)
@@ -178,6 +178,10 @@ func (a *Auth) verdictOf(ctx context.Context, token string) (*verdict, error) {
 		}
 		return a.remember(k, token, p, err, a.version()), nil
 	})
+	if err != nil && ctx.Err() != nil {
+		return nil, protocol.NewError(protocol.CodeOf(ctx.Err()), "the request ended while its token was checked")
+	}
+	return v, err
 }
 
 // known returns what is remembered of a token, or what Verifier makes of it; nil
@@ -254,10 +258,7 @@ func refusalOf(token string, err error) *protocol.Error {
 // for the log, once until a check succeeds again; where the request itself ended
 // there is nothing to log.
 func (a *Auth) failed(ctx context.Context, token string, err error) error {
-	if ctx.Err() != nil {
-		return protocol.NewError(protocol.CodeOf(ctx.Err()), "the request ended while its token was checked")
-	}
-	if a.failing.CompareAndSwap(false, true) {
+	if ctx.Err() == nil && a.failing.CompareAndSwap(false, true) {
 		log.Warningf("auth: tokens cannot be checked, requests are refused: %s", without(token, err.Error()))
 	}
 	return &protocol.Error{Code: protocol.Unavailable, Message: "the token cannot be checked now", Elsewhere: true}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"time"
 
 	"github.com/sinew-rpc/sinew/client"
 	"github.com/sinew-rpc/sinew/protocol"
@@ -75,12 +76,12 @@ func ExampleTokenSource() {
 	defer s.Close()
 
 	shifts := []string{"morning", "evening"}
+	fetch := func(context.Context) (token string, expires time.Time, err error) {
+		token, shifts = shifts[0], shifts[1:]
+		return token, time.Now().Add(8 * time.Hour), nil
+	}
 	c, err := client.NewRPCClient("mem", "till", &client.Option{Mem: network, Wrappers: []client.Wrapper{
-		&wrapper.TokenSource{Token: func(context.Context) (string, error) {
-			token := shifts[0]
-			shifts = shifts[1:]
-			return token, nil
-		}},
+		&wrapper.TokenSource{Token: wrapper.KeepToken(fetch)},
 	}})
 	if err != nil {
 		log.Fatal(err)

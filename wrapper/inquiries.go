@@ -3,30 +3,28 @@ package wrapper
 import (
 	"context"
 	"sync"
-
-	"github.com/sinew-rpc/sinew/protocol"
 )
 
 // inquiries have each question asked once at a time, whoever waits for the
 // answer. The zero value is ready.
-type inquiries struct {
+type inquiries[K comparable, V any] struct {
 	mu sync.Mutex
 	// Guarded by mu:
-	running map[verdictKey]*inquiry
+	running map[K]*inquiry[V]
 }
 
 // inquiry is a question that is being asked.
-type inquiry struct {
-	done chan struct{} // closed when the rest is set
-	v    *verdict
-	err  error
-	own  bool // err is of the context of who asked: it says nothing to others
+type inquiry[V any] struct {
+	done   chan struct{} // closed when the rest is set
+	answer V
+	err    error
+	own    bool // err is of the context of who asked: it says nothing to others
 }
 
 // ask returns what find answers for k, to this call or to one that came before
-// and has not ended. find runs on the goroutine of one of them, and may panic
-// there.
-func (q *inquiries) ask(ctx context.Context, k verdictKey, find func() (*verdict, error)) (*verdict, error) {
+// and has not ended; or ctx's error where that ends first. find runs on the
+// goroutine of one of them, and may panic there.
+func (q *inquiries[K, V]) ask(ctx context.Context, k K, find func() (V, error)) (none V, err error) {
 	for {
 		running, first := q.join(k)
 		if first {
@@ -35,39 +33,39 @@ func (q *inquiries) ask(ctx context.Context, k verdictKey, find func() (*verdict
 		select {
 		case <-running.done:
 		case <-ctx.Done():
-			return nil, protocol.NewError(protocol.CodeOf(ctx.Err()), "the request ended while its token was checked")
+			return none, ctx.Err()
 		}
 		if !running.own {
-			return running.v, running.err
+			return running.answer, running.err
 		}
 	}
 }
 
 // join returns the inquiry about k; first when this call is to make it.
-func (q *inquiries) join(k verdictKey) (running *inquiry, first bool) {
+func (q *inquiries[K, V]) join(k K) (running *inquiry[V], first bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if running := q.running[k]; running != nil {
 		return running, false
 	}
 	if q.running == nil {
-		q.running = make(map[verdictKey]*inquiry)
+		q.running = make(map[K]*inquiry[V])
 	}
-	running = &inquiry{done: make(chan struct{}), own: true}
+	running = &inquiry[V]{done: make(chan struct{}), own: true}
 	q.running[k] = running
 	return running, true
 }
 
 // lead makes the inquiry. After a panic the others ask for themselves.
-func (q *inquiries) lead(ctx context.Context, k verdictKey, running *inquiry, find func() (*verdict, error)) (*verdict, error) {
+func (q *inquiries[K, V]) lead(ctx context.Context, k K, running *inquiry[V], find func() (V, error)) (V, error) {
 	defer func() {
 		q.mu.Lock()
 		delete(q.running, k)
 		q.mu.Unlock()
 		close(running.done)
 	}()
-	v, err := find()
-	running.v, running.err = v, err
+	answer, err := find()
+	running.answer, running.err = answer, err
 	running.own = err != nil && ctx.Err() != nil
-	return v, err
+	return answer, err
 }

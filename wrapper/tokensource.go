@@ -14,9 +14,9 @@ import (
 // them its own credentials.
 type TokenSource struct {
 	// Token returns what the next call brings. It runs on the caller's goroutine
-	// within the call's time, concurrently, for each call: it should keep the
-	// token until shortly before that expires. With an error the call fails as
-	// Unauthenticated, NotSent. With none, TokenSource does nothing.
+	// within the call's time, concurrently, for each call: KeepToken makes one
+	// that fetches a token no more often than it must. With an error the call
+	// fails as Unauthenticated, NotSent. With none, TokenSource does nothing.
 	Token func(ctx context.Context) (string, error)
 }
 

@@ -210,7 +210,7 @@ func TestWrappersWorkWithoutTheirSide(t *testing.T) {
 		&wrapper.Recover{}, &wrapper.Log{}, &wrapper.MetaData{}, &wrapper.RequestID{},
 		&wrapper.RateLimit{}, &wrapper.Breaker{}, &wrapper.ConcurrencyLimit{},
 		&wrapper.Auth{Verifier: wrapper.StaticTokens(map[string]string{secret: "billing"})},
-		&wrapper.TokenSource{}, &wrapper.TokenSource{Token: func(context.Context) (string, error) { return secret, nil }},
+		&wrapper.TokenSource{}, &wrapper.TokenSource{Token: wrapper.KeepToken((&mint{}).fetch)},
 		&wrapper.Metrics{}, &wrapper.Metrics{Recorder: mute{}},
 		&wrapper.AttemptMetrics{}, &wrapper.AttemptMetrics{Recorder: mute{}},
 	} {

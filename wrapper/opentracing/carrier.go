@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"maps"
 	"strings"
 	"unicode/utf8"
 
@@ -67,6 +68,20 @@ func inject(ctx context.Context, tracer ot.Tracer, span ot.Span) context.Context
 		ctx = protocol.WithMeta(ctx, k, v)
 	}
 	return ctx
+}
+
+// supersede returns m without the span that it brought, which would win over the
+// one that its call is to carry. m is not changed.
+func supersede(tracer ot.Tracer, span ot.Span, m *protocol.Message) *protocol.Message {
+	carried := make(outgoing)
+	if len(m.MetaData) == 0 || tracer.Inject(span.Context(), ot.TextMap, carried) != nil {
+		return m
+	}
+	rest := maps.Clone(m.MetaData)
+	maps.DeleteFunc(rest, func(k, _ string) bool { _, ours := carried[k]; return ours })
+	passedOn := *m
+	passedOn.MetaData = rest
+	return &passedOn
 }
 
 // incoming shows a tracer the metadata of a request, without the keys of the

@@ -81,10 +81,13 @@ func (t *Tracing) WrapCall(option *client.SGOption, next client.CallFunc) client
 		app = option.AppKey
 	}
 	return func(ctx context.Context, serviceMethod string, req, resp any) error {
-		span := tracer.StartSpan(serviceMethod, childOf(ctx), ext.SpanKindRPCClient)
+		span := tracer.StartSpan(serviceMethod, parentOf(ctx, tracer, req), ext.SpanKindRPCClient)
 		describe(ctx, span, serviceMethod)
 		if app != "" {
 			ext.PeerService.Set(span, app)
+		}
+		if m, raw := req.(*protocol.Message); raw {
+			req = supersede(tracer, span, m)
 		}
 		return during(span, true, func() error {
 			return next(ot.ContextWithSpan(ctx, span), serviceMethod, req, resp)
@@ -127,6 +130,19 @@ func (t *Tracing) WrapHandleRequest(_ *server.SGServer, next server.HandleReques
 			return next(ot.ContextWithSpan(ctx, span), req, res)
 		})
 	}
+}
+
+// parentOf refers to the span in ctx, or else to that which a message brings that
+// is passed on for another.
+func parentOf(ctx context.Context, tracer ot.Tracer, req any) ot.StartSpanOption {
+	m, raw := req.(*protocol.Message)
+	if !raw || ot.SpanFromContext(ctx) != nil {
+		return childOf(ctx)
+	}
+	if cause := extract(tracer, m.MetaData); cause != nil {
+		return ot.ChildOf(cause)
+	}
+	return ot.SpanReference{}
 }
 
 // childOf refers to the span in ctx, or to none.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -190,6 +191,36 @@ func TestCallsOfAHandlerAreItsChildren(t *testing.T) {
 		wantParent(t, by["request Relay.Echo"], by["attempt Relay.Echo"])
 		if by["request Relay.Echo"].SpanContext.TraceID != by["call Relay.Forward"].SpanContext.TraceID {
 			t.Error("two traces")
+		}
+	})
+}
+
+// A gateway passes on a message with the span of its own caller in it: the call
+// is a child of that, and the request one of the call.
+func TestMessagesThatArePassedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startRelay(t)
+		outer := r.tracer.StartSpan("outer")
+		meta := make(ot.TextMapCarrier)
+		if err := r.tracer.Inject(outer.Context(), ot.TextMap, meta); err != nil {
+			t.Fatal(err)
+		}
+		meta["mine"] = "x"
+		body, err := protocol.Marshal(protocol.SerializeTypeMsgpack, nil, &Word{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := maps.Clone(meta)
+		m := &protocol.Message{Header: protocol.Header{ServiceName: "Relay", MethodName: "Echo", MetaData: meta}, Body: body}
+		if _, err := r.client.Do(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		by := r.spans(t, 3)
+		wantParent(t, by["call Relay.Echo"], outer.(*mocktracer.MockSpan))
+		wantParent(t, by["attempt Relay.Echo"], by["call Relay.Echo"])
+		wantParent(t, by["request Relay.Echo"], by["attempt Relay.Echo"])
+		if !maps.Equal(meta, before) {
+			t.Errorf("the message was changed to %v", meta)
 		}
 	})
 }
