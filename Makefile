@@ -13,7 +13,7 @@ UNIT = $(shell $(GO) list ./... | grep -v '/e2e')
 # installed it.
 export SINEW_REQUIRE_SERVERS ?= 1
 
-.PHONY: all servers node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all purego benchmark-builds otel-builds otel fuzz fuzz-smoke bench overload cover help
+.PHONY: all servers node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all purego benchmark-builds otel-builds otel connect fuzz fuzz-smoke bench overload cover help
 
 all: test
 
@@ -28,11 +28,11 @@ help:
 	@echo "overload  what is left of each when five times too many calls come"
 	@echo "cover     statement coverage of all packages by all unit tests"
 
-test: servers node-packages lint unit purego benchmark-builds otel-builds e2e outages
+test: servers node-packages lint unit purego benchmark-builds otel-builds connect e2e outages
 	@echo "== test: passed"
 
 test-all: export SINEW_REQUIRE_CONSUL = 1
-test-all: servers node-packages consul lint unit purego benchmark-builds otel e2e-all outages-all fuzz-smoke
+test-all: servers node-packages consul lint unit purego benchmark-builds otel connect e2e-all outages-all fuzz-smoke
 	@echo "== test-all: passed"
 
 servers:
@@ -111,6 +111,11 @@ otel-builds:
 otel:
 	@echo "== spans through OpenTelemetry to an OTLP receiver"
 	@cd e2e/otel && $(GO) vet ./... && $(GO) test $(TESTFLAGS) ./...
+
+# A module of its own: its dependencies are nobody else's.
+connect:
+	@echo "== the Connect protocol's own client against the gateway"
+	@cd e2e/connect && $(GO) vet ./... && $(GO) test $(TESTFLAGS) ./...
 
 # One target after the other: go test fuzzes one at a time.
 fuzz:

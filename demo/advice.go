@@ -57,15 +57,16 @@ func nobodyAnswers(err error) bool {
 		(code == protocol.Unavailable || code == protocol.DeadlineExceeded)
 }
 
-// adviseListen adds to an error of a listener what can be done about it.
-func adviseListen(err error, addr string) error {
+// adviseListen adds to an error of a listener what can be done about it: another
+// value of flag.
+func adviseListen(err error, addr, flag string) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return advise(err, "Stop what listens at %s, or choose another address with -addr.", addr)
+		return advise(err, "Stop what listens at %s, or choose another address with %s.", addr, flag)
 	case errors.Is(err, syscall.EACCES):
-		return advise(err, "This user may not listen at %s: choose a port above 1023 with -addr.", addr)
+		return advise(err, "This user may not listen at %s: choose a port above 1023 with %s.", addr, flag)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return advise(err, "%s is no address of this machine: choose another with -addr.", addr)
+		return advise(err, "%s is no address of this machine: choose another with %s.", addr, flag)
 	}
 	return err
 }

@@ -6,6 +6,7 @@
 //   - book.go: the text whose words are counted
 //   - show.go, stage.go, acts.go, provider.go: everything in one process: a
 //     registry, three providers that come and go, a client
+//   - web.go, view.go: the gateway, and what is to be seen there
 //   - role_server.go, role_client.go: one role per process
 //   - onecall.go: one call whose bodies are JSON
 //   - load.go: what the client calls, and how it checks the replies

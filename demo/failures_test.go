@@ -75,11 +75,11 @@ func TestAdvice(t *testing.T) {
 		}
 	}
 	for _, errno := range []syscall.Errno{syscall.EADDRINUSE, syscall.EACCES, syscall.EADDRNOTAVAIL} {
-		if got := adviseListen(errno, "a:1"); !errors.Is(got, errno) || !strings.Contains(got.Error(), "-addr") {
+		if got := adviseListen(errno, "a:1", "-addr"); !errors.Is(got, errno) || !strings.Contains(got.Error(), "-addr") {
 			t.Errorf("%v: %v", errno, got)
 		}
 	}
-	if got := adviseListen(syscall.EMFILE, "a:1"); got != syscall.EMFILE {
+	if got := adviseListen(syscall.EMFILE, "a:1", "-addr"); got != syscall.EMFILE {
 		t.Errorf("advice where there is none: %v", got)
 	}
 }

@@ -22,7 +22,7 @@ type provider struct {
 func startProvider(app, addr string, r registry.Registry, wrappers ...server.Wrapper) (*provider, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, adviseListen(err, addr)
+		return nil, adviseListen(err, addr, "-addr")
 	}
 	s, err := newServer(r, registry.RegisterOption{AppKey: app}, wrappers...)
 	if err != nil {

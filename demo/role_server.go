@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,8 +18,11 @@ import (
 // is told to end.
 const drainTime = 5 * time.Second
 
+// visitorKey is in the metadata of calls that came by the gateway of the show.
+const visitorKey = "x-visitor"
+
 // counter is a wrapper that counts the requests of all servers that it is given
-// to.
+// to, but for those of visitors.
 type counter struct {
 	server.BaseWrapper
 	served, failed atomic.Uint64
@@ -27,6 +31,9 @@ type counter struct {
 // WrapHandleRequest implements server.Wrapper.
 func (c *counter) WrapHandleRequest(_ *server.SGServer, next server.HandleRequestFunc) server.HandleRequestFunc {
 	return func(ctx context.Context, req, res *protocol.Message) error {
+		if req.MetaData[visitorKey] != "" {
+			return next(ctx, req, res)
+		}
 		c.served.Add(1)
 		err := next(ctx, req, res)
 		if err != nil {
@@ -74,7 +81,7 @@ func serve(ctx context.Context, s settings, out io.Writer) error {
 	go func() { served <- srv.Serve("tcp", s.addrs[0], nil) }()
 	<-srv.Listening()
 	if srv.Addr() == nil {
-		return adviseListen(errors.Join(<-served, srv.Close()), s.addrs[0])
+		return adviseListen(errors.Join(<-served, srv.Close()), s.addrs[0], "-addr")
 	}
 	where := ""
 	if s.registry != defaultRegistry {
@@ -84,14 +91,25 @@ func serve(ctx context.Context, s settings, out io.Writer) error {
 		"  go run ./demo client%[3]s\n"+
 		"  go run ./demo client%[3]s ArithService.Add '{\"A\":1,\"B\":2}'\n"+
 		"  go run ./demo client -addr %[2]s    # past the registry\n", s.app, srv.Addr(), where)
+	front, err := openWeb(s.web, srv)
+	if err != nil {
+		return errors.Join(err, srv.Close(), ignoreClosed(<-served))
+	}
+	fmt.Fprintln(out, strings.Join(front.lines(), "\n"))
 
 	count.follow(ctx, out)
 	fmt.Fprintln(out, "draining")
-	err = srv.Shutdown(context.WithoutCancel(ctx))
-	if end := <-served; !errors.Is(end, server.ErrServerClosed) {
-		err = errors.Join(err, end)
-	}
+	ending := context.WithoutCancel(ctx)
+	err = errors.Join(front.server.Shutdown(ending), front.close(), srv.Shutdown(ending), ignoreClosed(<-served))
 	fmt.Fprintf(out, "ended: %s requests served, %s with an error\n", grouped(count.served.Load()), grouped(count.failed.Load()))
+	return err
+}
+
+// ignoreClosed returns err, nil for how a server ends that was told to.
+func ignoreClosed(err error) error {
+	if errors.Is(err, server.ErrServerClosed) {
+		return nil
+	}
 	return err
 }
 

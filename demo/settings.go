@@ -28,6 +28,7 @@ type settings struct {
 	registry  string   // where servers register and clients look, unless addrs says whom to call
 	advertise string   // what roleServer registers instead of the address it listens on
 	app       string
+	web       string        // where the gateway listens
 	file      string        // whose words are counted; empty for the demo's own text
 	duration  time.Duration // of the load; 0 until told to stop
 	callers   int
@@ -38,6 +39,7 @@ type settings struct {
 
 const (
 	defaultAddr     = "127.0.0.1:8888"
+	defaultWeb      = "127.0.0.1:0"
 	defaultApp      = "demo"
 	defaultDuration = 8 * time.Second
 	defaultCallers  = 32
@@ -80,6 +82,9 @@ func (s *settings) flags(out io.Writer) (*flag.FlagSet, *string) {
 	if s.role != roleShow {
 		flags.StringVar(&s.app, "app", defaultApp, "the `name` of the application")
 		flags.StringVar(&s.registry, "registry", defaultRegistry, "where servers and clients meet: a `place` such as bolt:///file, zk://host:port, etcd://host:port,\nconsul://host:port; bolt is a file of this user's")
+	}
+	if s.role != roleClient {
+		flags.StringVar(&s.web, "web", defaultWeb, "`host:port` where the gateway takes HTTP; port 0 takes a free one")
 	}
 	switch s.role {
 	case roleServer:
@@ -128,6 +133,8 @@ func (s *settings) take(words []string, addr string) (err error) {
 		}
 	}
 	switch {
+	case s.web != "" && !isHostPort(s.web):
+		return fmt.Errorf("-web: %q is no host:port, such as %s", s.web, defaultWeb)
 	case s.role == roleServer && len(s.addrs) > 1:
 		return fmt.Errorf("-addr: a server listens on one address, not on %q", addr)
 	case s.duration < 0:
@@ -169,10 +176,15 @@ func splitAddrs(list string) ([]string, error) {
 	var addrs []string
 	for addr := range strings.SplitSeq(list, ",") {
 		addr = strings.TrimSpace(addr)
-		if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+		if !isHostPort(addr) {
 			return nil, fmt.Errorf("-addr: %q is no host:port, such as %s", addr, defaultAddr)
 		}
 		addrs = append(addrs, addr)
 	}
 	return addrs, nil
+}
+
+func isHostPort(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	return err == nil && port != ""
 }

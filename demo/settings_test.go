@@ -16,12 +16,12 @@ func TestParse(t *testing.T) {
 		args string
 		want settings
 	}{
-		{"nothing", "", settings{role: roleShow, app: "demo", duration: 8 * time.Second, callers: 32}},
-		{"the show's flags", "-duration 2s -callers 3 -file book.txt", settings{role: roleShow, app: "demo", duration: 2 * time.Second, callers: 3, file: "book.txt"}},
-		{"server", "server", settings{role: roleServer, registry: "bolt", app: "demo", addrs: []string{"127.0.0.1:8888"}}},
-		{"server's flags", "server -addr :0 -app shop", settings{role: roleServer, registry: "bolt", app: "shop", addrs: []string{":0"}}},
+		{"nothing", "", settings{role: roleShow, web: "127.0.0.1:0", app: "demo", duration: 8 * time.Second, callers: 32}},
+		{"the show's flags", "-duration 2s -callers 3 -file book.txt -web :80", settings{role: roleShow, web: ":80", app: "demo", duration: 2 * time.Second, callers: 3, file: "book.txt"}},
+		{"server", "server", settings{role: roleServer, web: "127.0.0.1:0", registry: "bolt", app: "demo", addrs: []string{"127.0.0.1:8888"}}},
+		{"server's flags", "server -addr :0 -app shop -web [::1]:80", settings{role: roleServer, web: "[::1]:80", registry: "bolt", app: "shop", addrs: []string{":0"}}},
 		{"server in a container", "server -addr :8888 -advertise provider1 -registry zk://zookeeper1:2181,zookeeper2:2181", settings{
-			role: roleServer, registry: "zk://zookeeper1:2181,zookeeper2:2181", advertise: "provider1", app: "demo", addrs: []string{":8888"}}},
+			role: roleServer, web: "127.0.0.1:0", registry: "zk://zookeeper1:2181,zookeeper2:2181", advertise: "provider1", app: "demo", addrs: []string{":8888"}}},
 		{"client of two", "client -addr a:1,b:2 -duration 0", settings{role: roleClient, registry: "bolt", app: "demo", addrs: []string{"a:1", "b:2"}, callers: 32, timeout: time.Second}},
 		{"one call, flags behind", `client A.B {"A":1} -addr a:1 -timeout 3s`, settings{
 			role: roleCall, registry: "bolt", app: "demo", addrs: []string{"a:1"}, duration: 8 * time.Second, callers: 32, timeout: 3 * time.Second,

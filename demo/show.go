@@ -25,6 +25,9 @@ func show(ctx context.Context, s settings, out io.Writer) (err error) {
 		return err
 	}
 	st.display.say("%d providers, %d callers, %v; the text is %s", providerCount, s.callers, s.duration, text.title)
+	for _, line := range st.web.lines() {
+		st.display.say("%s", line)
+	}
 	return st.play(ctx)
 }
 

@@ -25,6 +25,8 @@ type stage struct {
 	display  *screen
 	registry *memory.Registry
 	client   client.SGClient
+	visitors client.SGClient // of those who call through the gateway
+	web      *web
 	observed *observer
 	ran      counter // what the providers ran, all together
 	calls    *load
@@ -63,7 +65,21 @@ func (st *stage) open(ctx context.Context, text *book) error {
 	}
 	st.client = c
 	st.calls = &load{caller: c, book: text, callers: st.settings.callers}
-	return nil
+	return st.openWeb()
+}
+
+// openWeb starts the gateway, with a client of its own: what visitors call is not
+// of the show.
+func (st *stage) openWeb() (err error) {
+	op := client.DefaultSGOption
+	op.AppKey, op.Registry = defaultApp, st.registry
+	op.RequestTimeout = showTimeout
+	op.MetaData = map[string]string{visitorKey: "gateway"}
+	if st.visitors, err = client.NewSGClient(op); err != nil {
+		return err
+	}
+	st.web, err = openWeb(st.settings.web, st.visitors)
+	return err
 }
 
 // awaitProviders returns when r lists n providers.
@@ -86,8 +102,13 @@ func awaitProviders(ctx context.Context, r registry.Registry, n int) error {
 
 // close ends everything that was opened, whatever state it is in.
 func (st *stage) close() (err error) {
-	if st.client != nil {
-		err = st.client.Close()
+	if st.web != nil {
+		err = st.web.close()
+	}
+	for _, c := range []client.SGClient{st.visitors, st.client} {
+		if c != nil {
+			err = errors.Join(err, c.Close())
+		}
 	}
 	for _, p := range append(st.dead, st.providers...) {
 		err = errors.Join(err, p.close())

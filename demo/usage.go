@@ -5,7 +5,8 @@ var usage = map[role]string{
 	roleShow: `Shows sinew at work, all in this process: a registry, three providers of an
 arithmetic and a text service on loopback TCP, and a client that calls them from
 many goroutines and checks every reply. Half-way one provider is killed, then it
-comes back, then another one is drained.
+comes back, then another one is drained. A gateway takes HTTP meanwhile: the
+lines to paste into another terminal are printed.
 
   go run ./demo                  the whole show
   go run ./demo server -h        one server in this process
@@ -15,7 +16,7 @@ Flags:`,
 
 	roleServer: `Serves ArithService (Add, Multiply, Divide: {"A":1,"B":2}) and TextService
 (Count: {"Text":"..."}) until Ctrl-C, which drains: calls that run are answered.
-It registers where clients look for it.
+It registers where clients look for it. A gateway beside it takes HTTP.
 
   go run ./demo server
   go run ./demo server -addr 127.0.0.1:0                  another one

@@ -10,6 +10,7 @@ require (
 )
 
 require (
+	github.com/coder/websocket v1.8.15 // indirect
 	github.com/golang/glog v1.2.5 // indirect
 	github.com/klauspost/compress v1.18.0 // indirect
 	github.com/vmihailenco/msgpack/v5 v5.4.1 // indirect

@@ -19,6 +19,7 @@ import (
 	"github.com/sinew-rpc/sinew/gateway"
 	"github.com/sinew-rpc/sinew/gateway/middleware"
 	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/ratelimit"
 )
 
 // answering is a handler that answers with status and text.
@@ -152,6 +153,10 @@ func TestRateLimit(t *testing.T) {
 	refusal = errors.New("too many")
 	if w := ask(h, get()); w.Code != http.StatusTooManyRequests || w.Body.String() != `{"code":"resource_exhausted","message":"too many"}` {
 		t.Errorf("answered %d %s", w.Code, w.Body)
+	}
+	refusal = &ratelimit.RefusedError{Reason: "no token", RetryAfter: 1500 * time.Millisecond}
+	if w := ask(h, get()); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "2" {
+		t.Errorf("answered %d %v", w.Code, w.Header())
 	}
 	refusal = &protocol.Error{Code: protocol.ResourceExhausted, Message: "later", RetryAfter: 3 * time.Second}
 	if w := ask(h, get()); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "3" || w.Header().Get("Sinew-Outcome") != "NotSent" {

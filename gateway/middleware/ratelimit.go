@@ -6,12 +6,13 @@ import (
 
 	"github.com/sinew-rpc/sinew/gateway"
 	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/ratelimit"
 )
 
 // RateLimit serves the requests that acquire lets pass; its error answers the
-// others. A *protocol.Error is told as it is, with Retry-After where it has one;
-// any other is 429 with its text. acquire may wait, with the request's context,
-// and runs concurrently:
+// others: 429, with Retry-After where a *ratelimit.RefusedError tells when to come
+// back. A *protocol.Error is told as it is. acquire may wait, with the request's
+// context, and runs concurrently:
 //
 //	limiter := ratelimit.NewRateLimiter(100, 0)
 //	gw.Use(middleware.RateLimit(func(r *http.Request) error { return limiter.TryAcquire(r.Context()) }))
@@ -32,5 +33,10 @@ func limited(err error) error {
 	if errors.As(err, &e) && e != nil {
 		return e.WithOutcome(protocol.NotSent)
 	}
-	return protocol.Errorf(protocol.ResourceExhausted, "%w", err).WithOutcome(protocol.NotSent)
+	limit := protocol.Errorf(protocol.ResourceExhausted, "%w", err)
+	var refused *ratelimit.RefusedError
+	if errors.As(err, &refused) {
+		limit.RetryAfter = refused.RetryAfter
+	}
+	return limit.WithOutcome(protocol.NotSent)
 }
