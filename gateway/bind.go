@@ -36,22 +36,51 @@ func (g *Gateway) Bind(pattern, serviceMethod string) error {
 	if err != nil {
 		return err
 	}
-	return g.Handle(pattern, h)
+	return g.handleBound(h, h)
+}
+
+// Binding is a route that Bind made.
+type Binding struct {
+	Pattern       string // in the form of http.ServeMux
+	ServiceMethod string // "Service.Method"
+}
+
+// Names returns what the pattern takes from the path, in its order.
+func (b Binding) Names() []string { return params.Names(b.Pattern) }
+
+// Bindings lists the routes that are bound to RPC methods, in the order in which
+// they were.
+func (g *Gateway) Bindings() []Binding {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.bindings)
+}
+
+// handleBound registers h, which stands round b.
+func (g *Gateway) handleBound(b *binding, h http.Handler) error {
+	if err := g.Handle(b.pattern, h); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.bindings = append(g.bindings, Binding{Pattern: b.pattern, ServiceMethod: b.service + "." + b.method})
+	return nil
 }
 
 // binding is a route that stands for an RPC method.
 type binding struct {
 	gateway         *Gateway
+	pattern         string
 	service, method string
 	names           []string // of the path's values
 }
 
-func (g *Gateway) bound(pattern, serviceMethod string) (http.Handler, error) {
+func (g *Gateway) bound(pattern, serviceMethod string) (*binding, error) {
 	dot := strings.LastIndexByte(serviceMethod, '.')
 	if dot <= 0 || dot == len(serviceMethod)-1 {
 		return nil, fmt.Errorf("gateway: pattern %q: %q names no method: write Service.Method", pattern, serviceMethod)
 	}
-	return &binding{gateway: g, service: serviceMethod[:dot], method: serviceMethod[dot+1:], names: params.Names(pattern)}, nil
+	return &binding{gateway: g, pattern: pattern, service: serviceMethod[:dot], method: serviceMethod[dot+1:], names: params.Names(pattern)}, nil
 }
 
 // ServeHTTP implements http.Handler.

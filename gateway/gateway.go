@@ -31,6 +31,7 @@ type Gateway struct {
 	// Guarded by mu:
 	closed     bool
 	middleware []Middleware
+	bindings   []Binding
 }
 
 var _ http.Handler = (*Gateway)(nil)

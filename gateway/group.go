@@ -66,7 +66,7 @@ func (gr *Group) Bind(path, serviceMethod string) error {
 	if err != nil {
 		return err
 	}
-	return gr.Handle(path, h)
+	return gr.gateway.handleBound(h, wrap(h, gr.middleware))
 }
 
 func (gr *Group) pattern(path string) string {
