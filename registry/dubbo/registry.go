@@ -1,0 +1,214 @@
+package dubbo
+
+import (
+	"context"
+	"maps"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sinew-rpc/sinew/registry"
+)
+
+// Registry lists the providers of one Dubbo interface, and this process among
+// them or its consumers. Make it with [NewRegistry]; all its methods may be called
+// concurrently. It owns one goroutine, which connects to ZooKeeper and holds the
+// session, beside those of the connection; Close waits for all.
+type Registry struct {
+	option    Option
+	providers string // the path of the providers
+	consumers string
+	started   time.Time
+	feed      registry.Feed
+
+	ctx     context.Context
+	cancel  context.CancelFunc
+	jobs    chan *job
+	refresh chan struct{} // room for one
+	done    chan struct{} // closed when the keeper has ended
+
+	mu sync.Mutex
+	// Guarded by mu.
+	wanted  map[string]entry // what is registered here, by ProviderKey
+	present map[string]bool  // the nodes that the last list held
+	failure error            // why there is no session; nil while there is one
+}
+
+// entry is a provider that is registered here.
+type entry struct {
+	provider registry.Provider
+	node     string
+}
+
+var (
+	_ registry.Registry  = (*Registry)(nil)
+	_ registry.AppKeyed  = (*Registry)(nil)
+	_ registry.Located   = (*Registry)(nil)
+	_ registry.Presence  = (*Registry)(nil)
+	_ registry.Refresher = (*Registry)(nil)
+)
+
+// NewRegistry returns a registry, which connects in the background: ZooKeeper may
+// be down. The error is an *[OptionError].
+func NewRegistry(o Option) (*Registry, error) {
+	o, err := o.complete()
+	if err != nil {
+		return nil, err
+	}
+	base := o.Root + "/" + url.QueryEscape(o.Interface)
+	r := &Registry{
+		option:    o,
+		providers: base + "/providers",
+		consumers: base + "/consumers",
+		started:   time.Now(),
+		jobs:      make(chan *job),
+		refresh:   make(chan struct{}, 1),
+		done:      make(chan struct{}),
+		wanted:    make(map[string]entry),
+	}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	go r.keep()
+	return r, nil
+}
+
+// AppKey implements registry.AppKeyed: it is the interface's name.
+func (r *Registry) AppKey() string { return r.option.Interface }
+
+// Addrs implements registry.Located.
+func (r *Registry) Addrs() []string { return slices.Clone(r.option.Servers) }
+
+// Refresh implements registry.Refresher: the list is read at most once a second
+// for it.
+func (r *Registry) Refresh() {
+	select {
+	case r.refresh <- struct{}{}:
+	default: // one is on its way
+	}
+}
+
+// Register implements registry.Registry. It waits for ZooKeeper to have written
+// p, and goes on trying in the background when ctx ends before, until Unregister
+// or Close. TTL and Interval are ignored: an entry ends with its session. A
+// registry of Any group or version registers nothing.
+func (r *Registry) Register(ctx context.Context, o registry.RegisterOption, p ...registry.Provider) error {
+	prepared, err := r.prepare(ctx, o, p)
+	if err != nil {
+		return err
+	}
+	entries := make([]entry, len(prepared))
+	for i, p := range prepared {
+		node, err := r.option.nodeOf(p)
+		if err != nil {
+			return err
+		}
+		entries[i] = entry{p, node}
+	}
+	r.mu.Lock()
+	for _, e := range entries {
+		r.wanted[e.provider.ProviderKey] = e
+	}
+	r.mu.Unlock()
+	return r.do(ctx, func(s *session) error {
+		for _, e := range entries {
+			if err := r.write(s, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Unregister implements registry.Registry. What this process registered ends with
+// the session at the latest, even when the error says that ZooKeeper could not be
+// told.
+func (r *Registry) Unregister(ctx context.Context, o registry.RegisterOption, p ...registry.Provider) error {
+	prepared, err := r.prepare(ctx, o, p)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	for _, p := range prepared {
+		if e, ok := r.wanted[p.ProviderKey]; ok && !e.provider.Supersedes(p) {
+			delete(r.wanted, p.ProviderKey)
+		}
+	}
+	r.mu.Unlock()
+	return r.do(ctx, func(s *session) error {
+		for _, p := range prepared {
+			if err := r.remove(s, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (r *Registry) prepare(ctx context.Context, o registry.RegisterOption, ps []registry.Provider) ([]registry.Provider, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := r.feed.Err(); err != nil {
+		return nil, err
+	}
+	if r.option.Group == Any || r.option.Version == Any {
+		return nil, &OptionError{"Group", "or Version is *: a registry that lists any cannot register"}
+	}
+	return o.Prepare(r.option.Interface, ps...)
+}
+
+// Registered implements registry.Presence.
+func (r *Registry) Registered(p registry.Provider) (ok bool, err error) {
+	p, err = p.Complete()
+	if err != nil {
+		return false, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, wanted := r.wanted[p.ProviderKey]
+	return wanted && r.failure == nil && r.present[e.node], r.failure
+}
+
+// Providers implements registry.Registry.
+func (r *Registry) Providers(ctx context.Context) ([]registry.Provider, registry.State, error) {
+	return r.feed.Providers(ctx)
+}
+
+// Watch implements registry.Registry.
+func (r *Registry) Watch() (registry.Watcher, error) { return r.feed.Watch() }
+
+// Endpoints returns the URLs at which the providers that take calls are reached,
+// sorted: "http://host:port/path". Providers of other protocols than jsonrpc and
+// http are left out. It waits as Providers does.
+func (r *Registry) Endpoints(ctx context.Context) ([]string, error) {
+	providers, _, err := r.Providers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var endpoints []string
+	for _, p := range providers {
+		if p.Draining || p.Network != DefaultProtocol && p.Network != "http" {
+			continue
+		}
+		if host, path, simple := r.option.splitAddr(p.Addr); simple {
+			endpoints = append(endpoints, "http://"+host+"/"+path)
+		}
+	}
+	return endpoints, nil
+}
+
+// Close implements registry.Registry. The session ends with it, and with that what
+// is registered here.
+func (r *Registry) Close() error {
+	r.feed.Close()
+	r.cancel()
+	<-r.done
+	return nil
+}
+
+// entries returns what is registered here.
+func (r *Registry) entries() []entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Values(r.wanted))
+}
