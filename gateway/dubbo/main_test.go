@@ -1,0 +1,9 @@
+package dubbo_test
+
+import (
+	"testing"
+
+	"github.com/sinew-rpc/sinew/internal/testutil"
+)
+
+func TestMain(m *testing.M) { testutil.Main(m) }
