@@ -13,7 +13,7 @@ UNIT = $(shell $(GO) list ./... | grep -v '/e2e')
 # installed it.
 export SINEW_REQUIRE_SERVERS ?= 1
 
-.PHONY: all servers node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all purego benchmark-builds otel-builds otel connect fuzz fuzz-smoke bench overload cover help
+.PHONY: all servers node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all dubbo purego benchmark-builds otel-builds otel connect fuzz fuzz-smoke bench overload cover help
 
 all: test
 
@@ -23,6 +23,7 @@ help:
 	@echo "lint      gofmt, go vet, staticcheck"
 	@echo "test      lint, unit tests with the race detector, core end-to-end tests"
 	@echo "test-all  test, all end-to-end tests, fuzzing for some seconds per target"
+	@echo "dubbo     dubbo-go calls sinew and is called by it"
 	@echo "fuzz      every fuzz target for FUZZTIME (now $(FUZZTIME))"
 	@echo "bench     the table against other frameworks, as Markdown"
 	@echo "overload  what is left of each when five times too many calls come"
@@ -32,7 +33,7 @@ test: servers node-packages lint unit purego benchmark-builds otel-builds connec
 	@echo "== test: passed"
 
 test-all: export SINEW_REQUIRE_CONSUL = 1
-test-all: servers node-packages consul lint unit purego benchmark-builds otel connect e2e-all outages-all fuzz-smoke
+test-all: servers node-packages consul lint unit purego benchmark-builds otel connect e2e-all outages-all dubbo fuzz-smoke
 	@echo "== test-all: passed"
 
 servers:
@@ -88,6 +89,11 @@ outages:
 outages-all:
 	@echo "== outages of real registries, the long ones too"
 	@$(GO) test -count=1 -timeout=30m -v -run=TestRegistryOutages ./e2e
+
+# dubbo-go takes more than a minute of one core to compile, so this is not in test.
+dubbo:
+	@echo "== Dubbo, against dubbo-go and a real ZooKeeper"
+	@cd e2e/dubbogo && $(GO) vet ./... && $(GO) test -count=1 -timeout=20m ./...
 
 # The build that calls methods by reflection alone.
 purego:

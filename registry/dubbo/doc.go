@@ -22,7 +22,8 @@
 // the path where that is not the interface's name. methods become Services,
 // enabled=false is Draining, timestamp Started, and weight, of which Dubbo's usual
 // 100 is 1 here, Weight. What Dubbo has no parameter for travels in some whose
-// names begin with "sinew.", which Dubbo passes over.
+// names begin with "sinew.", which Dubbo passes over. The schemas of types stay
+// out: names are no place for them.
 //
 // Only URLs of the option's Protocol, Group and Version are listed. With
 // Option.Consumer this process is listed itself, under /consumers.

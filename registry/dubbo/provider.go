@@ -27,6 +27,7 @@ const (
 	paramInterface   = "interface"
 	paramMethods     = "methods"
 	paramProtocol    = "protocol"
+	paramRelease     = "release"
 	paramSide        = "side"
 	paramTimestamp   = "timestamp"
 	paramVersion     = "version"
@@ -72,11 +73,11 @@ func (o *Option) nodeOf(p registry.Provider) (string, error) {
 	if p.Draining {
 		u.params[paramEnabled] = "false"
 	}
-	if !p.Started.IsZero() {
+	if p.Started.UnixMilli() >= firstMilli {
 		u.params[paramTimestamp] = strconv.FormatInt(p.Started.UnixMilli(), 10)
 	}
-	if len(p.Services) > 0 {
-		text, err := json.Marshal(p.Services)
+	if services := withoutSchemas(p.Services); len(services) > 0 {
+		text, err := json.Marshal(services)
 		if err != nil {
 			return "", &registry.ProviderError{ProviderKey: p.ProviderKey, Reason: "Services: " + err.Error()}
 		}
@@ -123,13 +124,13 @@ func (o *Option) providerOf(node string) (p registry.Provider, ok bool, err erro
 		Network:  u.protocol,
 		Addr:     o.addrOf(&u),
 		Tags:     decodeTags(u.params[paramTags]),
-		Weight:   decodeWeight(u.params[paramWeight]),
+		Weight:   weightOf(&u),
 		Version:  u.params[paramAppVersion],
 		Draining: u.params[paramEnabled] == "false" || u.params[paramDisabled] == "true",
 		Services: o.servicesOf(&u),
 	}
 	if ms, err := strconv.ParseInt(u.params[paramTimestamp], 10, 64); err == nil {
-		p.Started = time.UnixMilli(ms)
+		p.Started = timeOf(ms)
 	}
 	p, err = p.Complete()
 	return p, err == nil, err
@@ -189,6 +190,18 @@ func (o *Option) servicesOf(u *dubboURL) (services []registry.Service) {
 	return []registry.Service{s}
 }
 
+// withoutSchemas returns a copy of services that fits a name: Dubbo's consumers
+// take the names of all providers in one answer of a megabyte.
+func withoutSchemas(services []registry.Service) []registry.Service {
+	services = registry.Provider{Services: services}.Clone().Services
+	for _, s := range services {
+		for i := range s.Methods {
+			s.Methods[i].RequestSchema, s.Methods[i].ResponseSchema = "", ""
+		}
+	}
+	return services
+}
+
 // methodsOf returns the names of all methods as Java spells them, sorted.
 func methodsOf(services []registry.Service) string {
 	var names []string
@@ -233,6 +246,31 @@ func encodeWeight(w int) string {
 		return "0"
 	}
 	return strconv.Itoa(min(w, most/dubboWeight) * dubboWeight)
+}
+
+// weightOf returns the weight of a Dubbo provider.
+func weightOf(u *dubboURL) int {
+	weight := u.params[paramWeight]
+	if weight == "0" && strings.HasPrefix(u.params[paramRelease], "dubbo-golang") {
+		return 0 // dubbo-go writes 0 where nothing was said
+	}
+	return decodeWeight(weight)
+}
+
+// firstMilli is the first timestamp in milliseconds, of 1973; a smaller one is in
+// seconds.
+const firstMilli = 100_000_000_000
+
+// timeOf returns the time of a timestamp: milliseconds, as Dubbo for Java writes
+// them, or seconds, as dubbo-go does. What is before 1973 is no time.
+func timeOf(timestamp int64) time.Time {
+	if 0 < timestamp && timestamp < firstMilli {
+		timestamp *= 1000
+	}
+	if timestamp < firstMilli {
+		return time.Time{}
+	}
+	return time.UnixMilli(timestamp)
 }
 
 // decodeWeight is the way back; weights of Dubbo below 100 are 1.

@@ -18,7 +18,7 @@ var (
 		"generic=false&group=lf&interface=" + userProvider + "&methods=getUser,addUser&pid=1447&side=provider&timestamp=1556509797245&version=1.0&weight=200")
 	goNode = url.QueryEscape("jsonrpc://10.0.0.8:20001/" + userProvider + "?accesslog=&anyhost=true&app.version=3.3.1&application=users&" +
 		"bean.name=UserProvider&cluster=failover&environment=dev&export=true&interface=" + userProvider + "&loadbalance=random&" +
-		"message_size=4&methods=GetUser,getUser&module=sample&name=users&registry.role=3&release=dubbo-golang-3.3.1&side=provider&timestamp=1556509797&version=1.0")
+		"message_size=4&methods=GetUser,getUser&module=sample&name=users&registry.role=3&release=dubbo-golang-3.3.1&side=provider&timestamp=1556509797&version=1.0&weight=0")
 )
 
 func options(o Option) *Option {
@@ -45,7 +45,7 @@ func TestWhatDubboWritesIsRead(t *testing.T) {
 		t.Errorf("of Java:\n%+v, %v, %v\nwant\n%+v", p, ok, err, want)
 	}
 	p, ok, err = o.providerOf(goNode)
-	if err != nil || !ok || p.Addr != "10.0.0.8:20001" || p.Weight != 0 || len(p.Services) != 1 {
+	if err != nil || !ok || p.Addr != "10.0.0.8:20001" || p.Weight != 0 || p.Started.Unix() != 1556509797 || len(p.Services) != 1 {
 		t.Errorf("of dubbo-go: %+v, %v, %v", p, ok, err)
 	}
 }
@@ -130,6 +130,25 @@ func TestWhatIsWrittenIsDubbos(t *testing.T) {
 	}
 	if strings.ContainsAny(node, "/ ?&=") {
 		t.Errorf("the node's name is not escaped: %s", node)
+	}
+}
+
+func TestSchemasStayOutOfNames(t *testing.T) {
+	o := options(Option{})
+	p := registry.Provider{Network: "jsonrpc", Addr: "a:1", Services: []registry.Service{{Name: "S", Methods: []registry.Method{
+		{Name: "M", Request: "In", Response: "Out", RequestSchema: `{"type":"object"}`, ResponseSchema: `{}`},
+	}}}}
+	node, err := o.nodeOf(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, ok, err := o.providerOf(node)
+	want := registry.Method{Name: "M", Request: "In", Response: "Out"}
+	if err != nil || !ok || len(read.Services) != 1 || read.Services[0].Methods[0] != want {
+		t.Errorf("%+v, %v, %v", read, ok, err)
+	}
+	if p.Services[0].Methods[0].RequestSchema == "" {
+		t.Error("the provider was written to")
 	}
 }
 
