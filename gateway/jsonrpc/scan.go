@@ -146,8 +146,23 @@ func endOfString(text []byte, i int) int {
 	return i
 }
 
-// decodeString returns what a string with its quotes says.
+// decodeString returns what a string with its quotes says. The strings that every
+// request and response has are not allocated.
 func decodeString(text []byte) string {
+	switch inner := text[1 : len(text)-1]; string(inner) {
+	case "jsonrpc":
+		return "jsonrpc"
+	case version:
+		return version
+	case "method":
+		return "method"
+	case "params":
+		return "params"
+	case "id":
+		return "id"
+	case "result":
+		return "result"
+	}
 	if bytes.IndexByte(text, '\\') < 0 {
 		return string(text[1 : len(text)-1])
 	}
