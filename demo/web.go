@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/sinew-rpc/sinew/gateway"
+	"github.com/sinew-rpc/sinew/gateway/dubbo"
 	"github.com/sinew-rpc/sinew/gateway/jsonrpc"
 	"github.com/sinew-rpc/sinew/gateway/middleware"
 )
@@ -49,7 +50,11 @@ func routes(g *gateway.Gateway) error {
 	g.Use(middleware.AccessLog(nil), middleware.Recover(nil), middleware.BodyLimit(maxRequest))
 	view := g.Group(gateway.GET, "/view")
 	rpc, err := jsonrpc.NewHandler(g, nil)
-	return errors.Join(err,
+	arith, dubboErr := dubbo.NewHandler(g, &dubbo.Option{
+		ShortNames: true,
+		Positional: map[string][]string{"ArithService.Add": {"A", "B"}},
+	})
+	return errors.Join(err, dubboErr,
 		view.Route("/health", viewHealth),
 		view.Route("/cpu", viewCPU),
 		view.Route("/ram", viewRAM),
@@ -57,6 +62,7 @@ func routes(g *gateway.Gateway) error {
 		g.Bind("GET /v1/sums/{A}/{B}", "ArithService.Add"),
 		g.Bind("POST /v1/products", "ArithService.Multiply"),
 		g.Handle("POST /jsonrpc", rpc),
+		g.Handle("POST /com.example.ArithService", arith),
 	)
 }
 
@@ -85,6 +91,7 @@ var curls = []curl{
 	{"a form", `-d A=6 -d B=7`, "/v1/products", `{"C":42}`},
 	{"a route", ``, "/view/health", `{"status":"ok"}`},
 	{"JSON-RPC", `--json '{"jsonrpc":"2.0","method":"ArithService.Add","params":{"A":1,"B":2},"id":1}'`, "/jsonrpc", `{"jsonrpc":"2.0","result":{"C":3},"id":1}`},
+	{"Dubbo", `--json '{"jsonrpc":"2.0","method":"add","params":[1,2],"id":1}'`, "/com.example.ArithService", `{"jsonrpc":"2.0","result":{"C":3},"id":1}`},
 	{"a frame's header", `-H 'rpc-header-service_name: ArithService' -H 'rpc-header-method_name: Add' -H 'rpc-header-serialize_type: 1' -d '{"A":1,"B":2}'`, "/invoke", `{"C":3}`},
 }
 
