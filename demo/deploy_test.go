@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker/libkv/store"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -287,8 +288,8 @@ func (d *deployment) ensemble() (addrs []string) {
 // demo checks a service that runs the demo, and returns how many servers it is.
 func (d *deployment) demo(name string, s composeService, zookeepers []string) (servers int) {
 	given := parsed(d.T, name, d.img, s.Entrypoint, s.Command)
-	backend, addrs, err := parseRegistry(given.registry)
-	if err != nil || backend != backends["zk"] || !slices.Equal(addrs, zookeepers) {
+	location, err := parseRegistry(given.registry)
+	if err != nil || location.Backend != store.ZK || !slices.Equal(location.Addrs, zookeepers) {
 		d.Errorf("%s: -registry %s, %v; the ZooKeepers are %q", name, given.registry, err, zookeepers)
 	}
 	if given.role != roleServer {
