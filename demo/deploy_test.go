@@ -384,7 +384,7 @@ func TestDeployPage(t *testing.T) {
 		t.Fatal("the page does not say how to run a client in the swarm")
 	}
 	s := parsed(t, "the swarm's client", stack.img, nil, strings.Fields(swarm[1]))
-	if _, addrs, err := parseRegistry(s.registry); err != nil || !slices.Equal(addrs, stack.ensemble()) {
-		t.Errorf("the swarm's client looks at %q, %v", addrs, err)
+	if location, err := parseRegistry(s.registry); err != nil || !slices.Equal(location.Addrs, stack.ensemble()) {
+		t.Errorf("the swarm's client looks at %q, %v", location.Addrs, err)
 	}
 }
