@@ -13,6 +13,7 @@ import (
 	"github.com/sinew-rpc/sinew/client"
 	"github.com/sinew-rpc/sinew/protocol"
 	"github.com/sinew-rpc/sinew/registry"
+	"github.com/sinew-rpc/sinew/selector"
 )
 
 // respondWithoutAllocating answers every request on ln with its own body. After
@@ -106,22 +107,57 @@ func TestAllocationsOfACall(t *testing.T) {
 		}), context.Background(), 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			req := make([]byte, 16)
-			resp := make([]byte, 0, 16)
-			var failed error
-			got := testing.AllocsPerRun(200, func() {
-				if err := test.c.Call(test.ctx, "Echo.Say", &req, &resp); err != nil {
-					failed = err
-				}
-			})
-			if failed != nil {
-				t.Fatal(failed)
-			}
+			got := allocations(t, test.ctx, test.c)
 			t.Logf("%v allocations", got)
 			if got > test.most {
 				t.Errorf("%v allocations per call, want at most %v", got, test.most)
 			}
 		})
+	}
+}
+
+// allocations returns how many a call makes.
+func allocations(t *testing.T, ctx context.Context, c client.Caller) float64 {
+	t.Helper()
+	req := make([]byte, 16)
+	resp := make([]byte, 0, 16)
+	var failed error
+	call := func() {
+		if err := c.Call(ctx, "Echo.Say", &req, &resp); err != nil {
+			failed = err
+		}
+	}
+	for range 100 { // all providers are connected then
+		call()
+	}
+	got := testing.AllocsPerRun(200, call)
+	if failed != nil {
+		t.Fatal(failed)
+	}
+	return got
+}
+
+// Heartbeats, breaker, tags, P2C and slow start cost no allocation that a bare
+// client which sends as much metadata does not make. (Those are the provider's,
+// which is in this process.)
+func TestGovernanceAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	respondWithoutAllocating(t, ln)
+	addr := ln.Addr().String()
+	plain := client.Option{SerializeType: protocol.SerializeTypeRaw}
+	tagged := plain
+	tagged.MetaData = map[string]string{"idc": "lf"}
+	bare := allocations(t, context.Background(), rpcTo(t, addr, tagged))
+	governed := allocations(t, context.Background(), sgTo(t, addr, plain, governs))
+	t.Logf("%v allocations of a bare client, %v of a governed one", bare, governed)
+	if governed > bare {
+		t.Errorf("a governed call makes %v allocations, a bare one %v", governed, bare)
 	}
 }
 
@@ -135,10 +171,26 @@ func rpcTo(t testing.TB, addr string, op client.Option) client.RPCClient {
 	return c
 }
 
+// governs has everything on that watches and chooses providers.
+func governs(op *client.SGOption) {
+	op.Heartbeat = true
+	op.CircuitBreakerThreshold = 20
+	op.Tagged, op.Tags = true, map[string]string{"idc": "lf"}
+	op.Selector = selector.NewP2CSelector()
+	op.SlowStart = time.Minute
+}
+
 func sgTo(t testing.TB, addr string, op client.Option, change func(*client.SGOption)) client.RPCClient {
 	t.Helper()
-	r := registry.NewPeer2PeerRegistry().WithProvider(registry.Provider{Network: "tcp", Addr: addr})
-	sg := client.SGOption{Option: op, Registry: r}
+	var providers []registry.Provider
+	for _, host := range []string{"127.0.0.1", "localhost"} { // two, so that there is a choice
+		_, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		providers = append(providers, registry.Provider{Network: "tcp", Addr: net.JoinHostPort(host, port), Tags: map[string]string{"idc": "lf"}, Started: time.Now()})
+	}
+	sg := client.SGOption{Option: op, Registry: registry.NewPeer2PeerRegistry().WithProvider(providers...)}
 	if change != nil {
 		change(&sg)
 	}

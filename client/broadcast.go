@@ -26,7 +26,7 @@ func (p *pursuit) broadcast(v *view, replies Replies) error {
 	members := p.audience(v)
 	if len(members) == 0 {
 		p.stop = StopProviders
-		return p.failed(p.c.nobody(v))
+		return p.failed(p.c.nobody(v, &p.target))
 	}
 	p.retries = 0 // each attempt has all of the time
 	r := p.newRace()
@@ -62,7 +62,7 @@ func (p *pursuit) broadcast(v *view, replies Replies) error {
 // and has what the call asks for, well or not.
 func (p *pursuit) audience(v *view) (members []*member) {
 	for _, m := range v.list {
-		if v.byNode[m.node] != nil && p.c.fits(p.ctx, m, &p.target) == "" {
+		if v.byNode[m.node] != nil && m.excluded != errDraining && p.c.fits(p.ctx, m, &p.target) == "" {
 			members = append(members, m)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sinew-rpc/sinew/internal/backoff"
+	"github.com/sinew-rpc/sinew/internal/breaker"
 	"github.com/sinew-rpc/sinew/internal/endpoint"
 	"github.com/sinew-rpc/sinew/protocol"
 	"github.com/sinew-rpc/sinew/transport"
@@ -26,6 +27,9 @@ type connection struct {
 	redial        backoff.Policy
 	hook          stateHook
 	onForsaken    func() // told on a worker, see unlisted.go; nil where nothing is ever unlisted
+	onHealth      func() // told, maybe with mu held, when fit may have changed; nil where nobody chooses
+
+	guard *breaker.Breaker // nil: none
 
 	ctx    context.Context // of dials and drains; ends when the connection is closed
 	cancel context.CancelFunc
@@ -33,9 +37,11 @@ type connection struct {
 	// current is what calls use; nil when the next must dial. It is stored
 	// with mu held and loaded without.
 	current atomic.Pointer[transport.Session]
-	// failing says that the last session or dial failed, so that a choice among
-	// providers can do without this one. Stored with mu held.
+	// failing says that the last session or dial failed. Stored with mu held.
 	failing atomic.Bool
+	// unwell says that it is failing or degraded, so that a choice among
+	// providers can do without this one. Stored with mu held.
+	unwell atomic.Bool
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -44,6 +50,9 @@ type connection struct {
 	failures int                              // in a row
 	retryAt  time.Time                        // no dial before
 	lastErr  error                            // of the last failure; nil when there is none
+	degraded error                            // what its heartbeats say of the provider; nil: nothing bad
+	revival  *time.Timer                      // of a dial that nobody waits for, or nil
+	breaker  breaker.Change                   // the newest that was told
 	closed   error                            // why nothing is dialled any more
 	unlisted bool                             // it lasts as long as its session
 }
@@ -61,6 +70,7 @@ func newConnection(c *core, network, addr string) *connection {
 	n.sessions = c.sessionConfig()
 	n.sessions.OnGoAway = n.onGoAway
 	n.sessions.OnEnd = n.onEnd
+	n.guard = n.newGuard()
 	return n
 }
 
@@ -130,8 +140,8 @@ func (n *connection) leave(s *transport.Session, cause error) {
 		n.current.Store(nil)
 		_, answered := s.PeerLeft()
 		_, longest := n.redial.Bounds(maxFailures)
-		if answered || time.Since(n.live[s]) > longest {
-			n.forgiveLocked()
+		if (answered || time.Since(n.live[s]) > longest) && n.degraded == nil {
+			n.recoveredLocked()
 			n.changedLocked(Idle, cause)
 		} else {
 			n.failedLocked(cause)
@@ -147,6 +157,7 @@ func (n *connection) stop(cause error) []*transport.Session {
 	if n.closed == nil {
 		n.closed = cause
 		n.current.Store(nil)
+		n.reviveLaterLocked(-1)
 		n.changedLocked(Closed, nil)
 	}
 	sessions := make([]*transport.Session, 0, len(n.live))
@@ -177,12 +188,19 @@ func (n *connection) close(cause error) {
 }
 
 // status returns what Providers shows.
-func (n *connection) status() (State, error) {
+func (n *connection) status() (State, BreakerState, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	s, err := n.statusLocked()
+	return s, n.breaker.To, err
+}
+
+func (n *connection) statusLocked() (State, error) {
 	switch {
 	case n.closed != nil:
 		return Closed, n.closed
+	case n.degraded != nil:
+		return Degraded, n.degraded
 	case n.current.Load() != nil:
 		return Connected, nil
 	case n.dialling != nil:
@@ -193,7 +211,11 @@ func (n *connection) status() (State, error) {
 	return Idle, n.lastErr
 }
 
-// changedLocked tells the hook of a change, with n.mu held.
+// changedLocked tells the hook of a change, with n.mu held. What becomes of the
+// connections of a degraded provider does not change that it is degraded.
 func (n *connection) changedLocked(s State, err error) {
-	n.hook.add(StateChange{Network: n.network, Addr: n.addr, State: s, Err: err})
+	if n.degraded != nil && s != Degraded && s != Closed {
+		return
+	}
+	n.hook.add(StateChange{Network: n.network, Addr: n.addr, State: s, Breaker: n.breaker.To, Err: err})
 }

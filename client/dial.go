@@ -72,16 +72,6 @@ func (n *connection) begin() (*transport.Session, *dialling, *protocol.Error) {
 	return nil, n.dialling, nil
 }
 
-// revive starts a dial that nobody waits for, when a connection that failed may
-// be tried again.
-func (n *connection) revive() {
-	n.mu.Lock()
-	if n.closed == nil && n.dialling == nil && n.current.Load() == nil && !time.Now().Before(n.retryAt) {
-		n.startLocked()
-	}
-	n.mu.Unlock()
-}
-
 func (n *connection) startLocked() {
 	d := &dialling{done: make(chan struct{})}
 	n.dialling = d
@@ -147,6 +137,7 @@ func (n *connection) adoptLocked(s *transport.Session) error {
 	}
 	n.current.Store(s)
 	n.failing.Store(false)
+	n.healthLocked()
 	n.changedLocked(Connected, nil)
 	return nil
 }
@@ -156,22 +147,19 @@ func (n *connection) failedLocked(err error) {
 	if n.closed != nil {
 		return
 	}
+	pause := n.redial.Delay(n.failures)
 	n.failing.Store(true)
 	n.lastErr = err
-	n.retryAt = time.Now().Add(n.redial.Delay(n.failures))
+	n.retryAt = time.Now().Add(pause)
 	n.failures = min(n.failures+1, maxFailures)
+	n.healthLocked()
+	n.reviveLaterLocked(pause)
 	n.changedLocked(Failing, err)
 }
 
-// forgiveLocked lets the next call dial at once.
-func (n *connection) forgiveLocked() {
+// recoveredLocked lets the next call dial at once.
+func (n *connection) recoveredLocked() {
 	n.failing.Store(false)
 	n.failures, n.retryAt, n.lastErr = 0, time.Time{}, nil
-}
-
-// forgive is for when the registry says that the provider is back.
-func (n *connection) forgive() {
-	n.mu.Lock()
-	n.forgiveLocked()
-	n.mu.Unlock()
+	n.healthLocked()
 }

@@ -37,6 +37,15 @@
 // that it left, it is called on for as long as its connection answers heartbeats.
 // Providers may call back what is registered with Register or [Handle].
 //
+// # Who is called
+//
+// An SGClient leaves out who does not answer heartbeats ([Degraded]) or cannot be
+// reached ([Failing]) while anybody else is there, and tries them again in the
+// background; where nobody else is there it calls them all the same. With
+// SGOption.CircuitBreakerThreshold it also leaves out, for a while and without
+// exception, who fails its calls; see [BreakerError]. Option.OnStateChange and
+// Providers tell of it. Among the rest SGOption.Selector chooses.
+//
 // # The chain
 //
 // [Wrapper] puts something round every call, [AttemptWrapper] round every
@@ -56,8 +65,10 @@
 //     are for; latency.go: when a hedge is due
 //   - explain.go, story.go: what a call that failed tells; stats.go, counters.go
 //   - connection.go: one provider's sessions; dial.go, heartbeat.go, hello.go,
-//     shutdown.go: how one begins, stays and ends; state.go: who is told
-//   - watch.go, unlisted.go, view.go, pick.go: from a registry's list to a choice
+//     shutdown.go: how one begins, stays and ends; health.go, breaker.go: whether
+//     calls should go there; state.go: who is told
+//   - watch.go, unlisted.go, view.go, rebuild.go, pick.go: from a registry's list
+//     to a choice; attempt.go: what it teaches
 //   - stats.go, traffic.go: what metrics read
 //   - errors.go: the one way out for errors
 package client

@@ -8,8 +8,8 @@ import (
 	"github.com/sinew-rpc/sinew/transport"
 )
 
-// HeartbeatError is the cause when a connection ends because its provider
-// answered none of several heartbeats in a row, and sent nothing else.
+// HeartbeatError says that a provider answered none of several heartbeats in a
+// row, and sent nothing else: why it is Degraded, or why a connection ended.
 type HeartbeatError struct {
 	Missed int           // heartbeats without an answer
 	Silent time.Duration // since the last byte
@@ -20,14 +20,16 @@ func (e *HeartbeatError) Error() string {
 	return fmt.Sprintf("client: %d heartbeats in a row unanswered, nothing heard for %v", e.Missed, e.Silent.Round(time.Millisecond))
 }
 
-// pulse sends a heartbeat whenever nothing was heard for an interval, and ends
-// the session when too many in a row get no answer. Any byte is a sign of life,
-// whatever it belongs to. It returns when the session has ended or its peer has
+// pulse sends a heartbeat whenever nothing was heard for an interval, and counts
+// those in a row that get no answer. Any byte is a sign of life, whatever it
+// belongs to; a new connection alone is none, since the kernel of a process that
+// hangs makes it too. pulse returns when the session has ended or its peer has
 // said goaway.
 func (n *connection) pulse(s *transport.Session) {
 	interval := n.core.option.HeartbeatInterval
 	limit := n.core.option.HeartbeatDegradeThreshold
-	timer := time.NewTimer(interval)
+	made := s.LastHeard()
+	timer := time.NewTimer(n.firstPulse(interval))
 	defer timer.Stop()
 	missed := 0
 	for {
@@ -39,24 +41,32 @@ func (n *connection) pulse(s *transport.Session) {
 		if left, _ := s.PeerLeft(); left {
 			return
 		}
-		if quiet := time.Since(s.LastHeard()); quiet < interval {
-			missed = 0
-			timer.Reset(interval - quiet)
-			continue
-		}
-		begun := time.Now()
-		err := s.Ping(context.Background(), begun.Add(interval))
+		asked := time.Now()
 		heard := s.LastHeard()
-		if err == nil || heard.After(begun) {
+		if !heard.After(made) || asked.Sub(heard) >= interval {
+			err := s.Ping(context.Background(), asked.Add(interval))
+			if heard = s.LastHeard(); err != nil && !heard.After(asked) {
+				missed++
+				if limit > 0 && missed >= limit {
+					n.missed(s, &HeartbeatError{Missed: missed, Silent: time.Since(heard)})
+				}
+				timer.Reset(max(0, interval-time.Since(asked))) // it may have failed before its time
+				continue
+			}
+		}
+		if missed > 0 || n.isDegraded() {
 			missed = 0
-			timer.Reset(max(0, interval-time.Since(heard)))
-			continue
+			n.alive(s)
 		}
-		missed++
-		if limit > 0 && missed >= limit {
-			s.Fail(&HeartbeatError{Missed: missed, Silent: time.Since(heard)})
-			return
-		}
-		timer.Reset(max(0, interval-time.Since(begun))) // it may have failed before its time
+		timer.Reset(max(0, interval-time.Since(heard)))
 	}
+}
+
+// firstPulse is how long after a session was made its first heartbeat is sent:
+// at once where it decides whether the provider is called again.
+func (n *connection) firstPulse(interval time.Duration) time.Duration {
+	if n.isDegraded() {
+		return 0
+	}
+	return interval
 }

@@ -88,7 +88,10 @@ type Option struct {
 	HeartbeatInterval time.Duration
 	// HeartbeatDegradeThreshold is how many heartbeats in a row without any
 	// sign of life end the connection; its calls fail with a *HeartbeatError as
-	// cause. The default is 3; negative never ends it.
+	// cause. An SGClient, which has others to call, has them mark the provider
+	// as Degraded instead, until the first sign of life, and ends the
+	// connection, for a new one, after three times as many. The default is 3;
+	// negative does neither.
 	HeartbeatDegradeThreshold int
 
 	// Auth goes with every call and with the first frame of each connection,

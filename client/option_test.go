@@ -32,7 +32,7 @@ func TestBadOptionsAreNamed(t *testing.T) {
 		{"Retries", func(op *client.SGOption) { op.FailMode, op.Retries = client.FailSafe, 1 }},
 		{"RetryBudget", func(op *client.SGOption) { op.RetryBudget = math.NaN() }},
 		{"Idempotent[1]", func(op *client.SGOption) { op.Idempotent = []string{"A.*", "Echo"} }},
-		{"CircuitBreakerThreshold", func(op *client.SGOption) { op.CircuitBreakerThreshold = 5 }},
+		{"CircuitBreakerThreshold", func(op *client.SGOption) { op.CircuitBreakerThreshold = 1 << 30 }},
 		{"Tags", func(op *client.SGOption) { op.Tags = map[string]string{"Upper": "x"} }},
 	} {
 		t.Run(test.field, func(t *testing.T) {

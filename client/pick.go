@@ -41,12 +41,11 @@ func firstOf(a, b map[string]string) map[string]string {
 	return b
 }
 
-// pick chooses a provider. What is failing is chosen only where nothing else
-// is, and tried again in the background meanwhile.
+// pick chooses a provider.
 func (c *sgClient) pick(ctx context.Context, v *view, t *target) (*member, error) {
 	if c.whole && len(t.tried) == 0 && len(t.call.tags) == 0 {
 		m := v.byNode[c.option.Selector.Pick(ctx, t.info, v.nodes)]
-		if m != nil && !m.conn.failing.Load() {
+		if m != nil && m.conn.fit() {
 			return m, nil
 		}
 	}
@@ -59,54 +58,79 @@ func (c *sgClient) pickFiltered(ctx context.Context, v *view, t *target) (*membe
 	if !ok {
 		scratch = new([]*selector.Node)
 	}
-	sound, failing := c.candidates(ctx, v, t, (*scratch)[:0])
-	candidates := sound
-	if len(sound) == 0 {
-		candidates = failing
-	}
+	candidates := c.candidates(ctx, v, t, (*scratch)[:0])
 	m := v.byNode[c.option.Selector.Pick(ctx, t.info, candidates)]
-	clear(sound)
-	*scratch = sound[:0]
+	clear(candidates)
+	*scratch = candidates[:0]
 	c.filtering.Put(scratch)
 	if m == nil {
-		return nil, c.nobody(v)
+		return nil, c.nobody(v, t)
 	}
 	return m, nil
 }
 
-// candidates appends to scratch whom the call may go to, and returns those that
-// are failing apart.
-func (c *sgClient) candidates(ctx context.Context, v *view, t *target, scratch []*selector.Node) (sound, failing []*selector.Node) {
-	sound = scratch
-	for _, n := range v.nodes {
-		if t.triedAt(v.byNode[n]) || !hasTags(n.Provider.Tags, t.call.tags) {
+// candidates appends to scratch whom the call may go to: those of the best rank
+// that has anybody for it. Who has become unwell since the view was made comes
+// after all who are well.
+func (c *sgClient) candidates(ctx context.Context, v *view, t *target, scratch []*selector.Node) []*selector.Node {
+	found := c.fitting(ctx, v, v.nodes, t, (*connection).fit, scratch)
+	if len(found) == 0 {
+		found = c.fitting(ctx, v, v.nodes, t, (*connection).admits, found)
+	}
+	for _, nodes := range v.behind {
+		if len(found) > 0 {
+			break
+		}
+		found = c.fitting(ctx, v, nodes, t, (*connection).admits, found)
+	}
+	return found
+}
+
+// fitting appends to scratch those of nodes that the call may go to and whose
+// connection is as it should be.
+func (c *sgClient) fitting(ctx context.Context, v *view, nodes []*selector.Node, t *target, should func(*connection) bool, scratch []*selector.Node) []*selector.Node {
+	for _, n := range nodes {
+		m := v.byNode[n]
+		if t.triedAt(m) || !hasTags(n.Provider.Tags, t.call.tags) || !should(m.conn) {
 			continue
 		}
 		if slices.ContainsFunc(c.option.Filters, func(f selector.Filter) bool { return !f.PerCall(ctx, t.info, n) }) {
 			continue
 		}
-		if conn := v.byNode[n].conn; conn.failing.Load() {
-			conn.revive()
-			failing = append(failing, n)
-			continue
-		}
-		sound = append(sound, n)
+		scratch = append(scratch, n)
 	}
-	return sound, failing
+	return scratch
 }
 
 // nobody says why no provider could be chosen.
-func (c *sgClient) nobody(v *view) error {
+func (c *sgClient) nobody(v *view, t *target) error {
 	if len(v.list) == 0 {
 		if v.state.Cause != nil {
 			return unavailable(v.state.Cause, fmt.Sprintf("no provider of %q is known: %v", c.option.AppKey, v.state.Cause))
 		}
 		return unavailable(nil, fmt.Sprintf("the registry lists no provider of %q", c.option.AppKey))
 	}
+	if m, e := soonest(v, t); m != nil {
+		return brokenOff(e, fmt.Sprintf("none of the %d providers of %q may be called now; %s: %v", len(v.list), c.option.AppKey, m.provider().ProviderKey, e))
+	}
 	for _, m := range v.list {
-		if m.excluded != nil {
+		if m.excluded != nil && v.byNode[m.node] == nil {
 			return unavailable(m.excluded, fmt.Sprintf("none of the %d providers of %q may be called; %s: %v", len(v.list), c.option.AppKey, m.provider().ProviderKey, m.excluded))
 		}
 	}
 	return unavailable(nil, fmt.Sprintf("none of the %d providers of %q fits this call (tags, filters, selector)", len(v.list), c.option.AppKey))
+}
+
+// soonest returns who keeps the call out by a breaker alone, of several the one
+// that lets the next call pass first; nil where there is none.
+func soonest(v *view, t *target) (first *member, why *BreakerError) {
+	for _, m := range v.list {
+		if v.byNode[m.node] == nil || t.triedAt(m) || !hasTags(m.provider().Tags, t.call.tags) {
+			continue
+		}
+		if e := m.conn.broken(); e != nil && (why == nil || e.RetryAt.Before(why.RetryAt)) {
+			first, why = m, e
+		}
+	}
+	return first, why
 }

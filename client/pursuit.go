@@ -208,7 +208,7 @@ func (p *pursuit) pause(err error) time.Duration {
 func (p *pursuit) again(m *member, err error) *member {
 	stay := p.c.option.FailMode == FailRetry
 	if stay && !(protocol.IsRemote(err) && saysElsewhere(err)) {
-		if same := p.c.listed(m); same != nil && same.excluded == nil && !same.conn.failing.Load() {
+		if same := p.c.listed(m); same != nil && same.excluded == nil && same.conn.fit() {
 			return same
 		}
 	}

@@ -26,8 +26,9 @@ type sgClient struct {
 
 	ready     chan struct{}        // closed when a provider was listed, or none will be
 	readyOnce sync.Once            // of closing ready
-	viewing   sync.Mutex           // held while a new view is made of the old one
+	viewing   sync.Mutex           // held while a new view is made of the old one; guards rebuildLater
 	view      atomic.Pointer[view] // replaced with viewing held, never changed
+	stale     atomic.Bool          // a new view is about to be made
 	whole     bool                 // no filter asks about each call
 	plain     bool                 // a call is one attempt with all of its time
 	measured  bool                 // the selector looks at what nodes have learnt
@@ -40,6 +41,8 @@ type sgClient struct {
 	budget     *budget // nil: any number of retries
 	counts     counters
 	swallowed  swallowed
+
+	rebuildLater *time.Timer // when a breaker's window is over, or nil
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -164,13 +167,18 @@ type ProviderStatus struct {
 	Provider registry.Provider
 	// State is how the client stands with it.
 	State State
-	// Err is the last failure to reach it; nil while it is Connected.
+	// Breaker is what its breaker does with calls; closed where there is none.
+	Breaker BreakerState
+	// Err is the last failure to reach it, or why it is Degraded; nil while it
+	// is Connected.
 	Err error
 	// Unlisted says that the registry lists it no more, though its connection
 	// answers: it is called until that ends.
 	Unlisted bool
 	// Excluded says why calls do not go there: its network is refused, its tags
-	// differ, a filter keeps it out, or it is draining. Nil: they do.
+	// differ, a filter keeps it out, or its breaker is open (a *BreakerError);
+	// or why they go there only where nobody else is left: it is draining,
+	// degraded, failing, or its weight is negative. Nil: they do.
 	Excluded error
 }
 
@@ -182,8 +190,8 @@ func (c *sgClient) Providers() []ProviderStatus {
 	}
 	list := make([]ProviderStatus, len(v.list))
 	for i, m := range v.list {
-		state, err := m.conn.status()
-		list[i] = ProviderStatus{Provider: m.provider().Clone(), State: state, Err: err, Unlisted: m.unlisted, Excluded: m.excluded}
+		state, guard, err := m.conn.status()
+		list[i] = ProviderStatus{Provider: m.provider().Clone(), State: state, Breaker: guard, Err: err, Unlisted: m.unlisted, Excluded: m.excluded}
 	}
 	return list
 }
@@ -220,6 +228,9 @@ func (c *sgClient) Close() error {
 func (c *sgClient) endWatch() {
 	c.cancel()
 	<-c.watched
+	c.viewing.Lock()
+	c.rebuildAtLocked(time.Time{})
+	c.viewing.Unlock()
 }
 
 func (c *sgClient) all() []*connection {

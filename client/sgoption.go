@@ -94,11 +94,26 @@ type SGOption struct {
 	// fewer than 20 of them no attempt is slow.
 	HedgeDelay time.Duration
 
-	// CircuitBreakerThreshold is how many failures within CircuitBreakerWindow
-	// keep calls from a provider. It must not be positive in this version.
+	// CircuitBreakerThreshold is how many failures of one provider within
+	// CircuitBreakerWindow keep calls from it. Failures are what speaks of its
+	// health: deadlines that passed, Unavailable, and ResourceExhausted of an
+	// overloaded provider; not what never left (connections have pauses of
+	// their own), nor a rate limit that says when to come back, nor the
+	// caller's mistake or cancellation. It counts failures and not their part
+	// of the calls: set it to what the calls of a window may well bring. Where
+	// the breakers of all providers are open, calls fail with a *BreakerError
+	// as cause, and RetryAfter. The default, also for a negative value, is no
+	// breaker; at most 1,048,576.
 	CircuitBreakerThreshold int
-	// CircuitBreakerWindow is for CircuitBreakerThreshold alone.
+	// CircuitBreakerWindow is how long a failure counts, and how long a breaker
+	// stays open before one call, the probe, decides. The default, also for a
+	// negative value, is 1 s.
 	CircuitBreakerWindow time.Duration
+	// SlowStart is how long the share of calls of a provider that has just
+	// started grows, from a tenth to all of it; see selector.Node.Warmth. The
+	// default, also for a negative value, is not at all: it has its full share
+	// at once.
+	SlowStart time.Duration
 }
 
 // DefaultSGOption is a good start: heartbeats on, every other field at its
@@ -134,6 +149,8 @@ func (o SGOption) complete() (SGOption, error) {
 	}
 	o.Option = option
 	o.completeRetries()
+	o.CircuitBreakerWindow = positive(o.CircuitBreakerWindow, DefaultCircuitBreakerWindow)
+	o.SlowStart = max(0, o.SlowStart)
 	o.Filters = slices.Clone(o.Filters)
 	o.Tags = maps.Clone(o.Tags)
 	if !o.Tagged {
@@ -174,8 +191,8 @@ func (o *SGOption) checkGovernance() error {
 		return &OptionError{"Hedged", fmt.Sprintf("is set, and %v makes one attempt: set FailMode to FailOver or FailRetry", o.FailMode)}
 	case o.RetryBudget != o.RetryBudget:
 		return &OptionError{"RetryBudget", "is not a number"}
-	case o.CircuitBreakerThreshold > 0:
-		return &OptionError{"CircuitBreakerThreshold", "is positive, and this version has no breaker: leave it 0"}
+	case o.CircuitBreakerThreshold > maxBreakerThreshold:
+		return &OptionError{"CircuitBreakerThreshold", fmt.Sprintf("is %d, and at most %d: leave it 0 for no breaker", o.CircuitBreakerThreshold, maxBreakerThreshold)}
 	}
 	return nil
 }

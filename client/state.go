@@ -25,6 +25,12 @@ const (
 	// Closed: the client was closed, or the registry lists the provider no
 	// more.
 	Closed
+	// Degraded: there was no sign of life for several heartbeats in a row.
+	// Calls go there only where nobody else is left. There may be a connection;
+	// where there is none one is made in the background. It ends with the
+	// first sign of life. Only an SGClient has it: an RPCClient, which has
+	// nobody else to call, ends the connection instead.
+	Degraded
 )
 
 // String returns the name that logs and metrics use.
@@ -40,6 +46,8 @@ func (s State) String() string {
 		return "failing"
 	case Closed:
 		return "closed"
+	case Degraded:
+		return "degraded"
 	}
 	return fmt.Sprintf("State(%d)", uint8(s))
 }
@@ -50,8 +58,12 @@ type StateChange struct {
 	Network, Addr string
 	// State is what it is now.
 	State State
-	// Err is why: for Failing always, for Idle when a connection was lost or
-	// the provider said goaway; nil else.
+	// Breaker is what the breaker does now. A change of that alone is told with
+	// the State as it was.
+	Breaker BreakerState
+	// Err is why: for Failing and Degraded always, for Idle when a connection
+	// was lost or the provider said goaway, a *BreakerError when the breaker
+	// opened; nil else.
 	Err error
 }
 

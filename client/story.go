@@ -92,7 +92,7 @@ func (c *sgClient) exclusion(ctx context.Context, m *member, t *target, attempts
 	if why := c.fits(ctx, m, t); why != "" {
 		return why
 	}
-	if _, err := m.conn.status(); m.conn.failing.Load() && err != nil {
+	if _, _, err := m.conn.status(); m.conn.failing.Load() && err != nil {
 		return fmt.Sprintf("failing: %v", err)
 	}
 	return ""

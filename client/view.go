@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/sinew-rpc/sinew/protocol"
 	"github.com/sinew-rpc/sinew/registry"
@@ -18,7 +19,7 @@ type member struct {
 	node     *selector.Node
 	conn     *connection
 	unlisted bool  // the registry lists it no more, and it is kept
-	excluded error // why calls do not go there; nil: they do
+	excluded error // why calls do not go there, or only where nobody else is left; nil: they do
 }
 
 func (m *member) provider() *registry.Provider { return &m.node.Provider }
@@ -27,44 +28,101 @@ func (m *member) provider() *registry.Provider { return &m.node.Provider }
 // not change.
 type view struct {
 	nodes  []*selector.Node           // those that may be chosen, shared with the selector
-	byNode map[*selector.Node]*member // of nodes
+	behind [][]*selector.Node         // those for calls that were at all of nodes, the better first; breakers last
+	byNode map[*selector.Node]*member // of both: all that are ever called
 	list   []*member                  // all, by key
 	state  registry.State
+	due    time.Time // when a breaker that is open lets the next call pass; zero: none is
 }
 
-// errDraining excludes a provider that is about to leave while others are there.
-var errDraining = errors.New("client: the registry says that the provider is draining")
+// rank says how gladly a provider is called. Calls choose among those of the
+// first rank that anybody has.
+type rank uint8
 
-// newView sorts members out. exclude says why a provider is not called at all. A
-// draining one is called only where nobody else is.
+const (
+	sound    rank = iota
+	unwanted      // it asks for no calls as long as another is there
+	leaving       // it is about to go
+	unwell        // it failed, or is degraded: trying beats refusing
+	ranks
+)
+
+// Why a provider is called only where nobody else is left.
+var (
+	errUnwanted = errors.New("client: its weight is negative: it wants no calls as long as another provider is there")
+	errDraining = errors.New("client: the registry says that the provider is draining")
+)
+
+// rankOf ranks a member that may be called, and says why it is not sound.
+func rankOf(m *member) (rank, error) {
+	switch {
+	case m.conn.unwell.Load():
+		state, _, err := m.conn.status()
+		return unwell, fmt.Errorf("client: it is %v: %w", state, cmp.Or(err, errRecovering))
+	case m.provider().Draining:
+		return leaving, errDraining
+	case m.provider().Weight < 0:
+		return unwanted, errUnwanted
+	}
+	return sound, nil
+}
+
+// errRecovering stands for an error that is over by the time that it is asked for.
+var errRecovering = errors.New("it has just recovered")
+
+// newView sorts members out. exclude says why a provider is not called at all.
 func newView(members []*member, state registry.State, exclude func(*member) error) *view {
 	v := &view{state: state, list: make([]*member, 0, len(members)), byNode: make(map[*selector.Node]*member)}
-	var draining []*member
+	var ranked [ranks][]*member
+	var broken []*selector.Node
 	for _, m := range members {
 		m = &member{node: m.node, conn: m.conn, unlisted: m.unlisted, excluded: exclude(m)}
 		v.list = append(v.list, m)
-		switch {
-		case m.excluded != nil:
-		case m.provider().Draining:
-			draining = append(draining, m)
-		default:
-			v.add(m)
+		if m.excluded != nil {
+			continue
 		}
-	}
-	others := len(v.nodes) > 0
-	for _, m := range draining {
-		if others {
-			m.excluded = errDraining
-		} else {
-			v.add(m)
+		v.byNode[m.node] = m
+		if e := m.conn.broken(); e != nil {
+			m.excluded = e
+			broken = append(broken, m.node)
+			v.waitFor(e.RetryAt)
+			continue
 		}
+		var r rank
+		r, m.excluded = rankOf(m)
+		ranked[r] = append(ranked[r], m)
 	}
+	for _, equals := range ranked {
+		v.add(equals)
+	}
+	v.behind = append(v.behind, broken) // the window may be over when they are asked
 	return v
 }
 
-func (v *view) add(m *member) {
-	v.nodes = append(v.nodes, m.node)
-	v.byNode[m.node] = m
+// add adds members that are called where nobody is who was added before.
+func (v *view) add(equals []*member) {
+	if len(equals) == 0 {
+		return
+	}
+	nodes := make([]*selector.Node, len(equals))
+	for i, m := range equals {
+		nodes[i] = m.node
+	}
+	if v.nodes != nil {
+		v.behind = append(v.behind, nodes)
+		return
+	}
+	v.nodes = nodes
+	for _, m := range equals {
+		m.excluded = nil
+	}
+}
+
+// waitFor notes when a breaker that is open lets the next call pass.
+func (v *view) waitFor(retryAt time.Time) {
+	if v.due.IsZero() || retryAt.Before(v.due) {
+		v.due = retryAt
+	}
 }
 
 // byKey returns the members by key; none for a nil view.

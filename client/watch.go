@@ -66,15 +66,6 @@ func (c *sgClient) apply(s registry.Snapshot) {
 	}
 }
 
-// replaceLocked makes a view of members, with c.viewing held.
-func (c *sgClient) replaceLocked(members []*member, state registry.State) {
-	v := newView(members, state, c.staticallyExcluded)
-	if u, ok := c.option.Selector.(selector.Updater); ok {
-		u.Update(v.nodes)
-	}
-	c.publish(v, len(members) > 0)
-}
-
 // publish stores v. ready lets those go on who wait for the first provider.
 func (c *sgClient) publish(v *view, ready bool) {
 	c.view.Store(v)
@@ -105,7 +96,7 @@ func (c *sgClient) members(s *registry.Snapshot, old *view) (members []*member, 
 	for _, p := range s.Providers {
 		m := before[p.ProviderKey]
 		if m == nil || !m.conn.relist() { // a kept one that went meanwhile stays before
-			m = &member{node: selector.NewNode(p), conn: c.newConnection(p)}
+			m = &member{node: c.newNode(p), conn: c.newConnection(p)}
 			members = append(members, m)
 			continue
 		}
@@ -131,9 +122,15 @@ func (c *sgClient) listedAgain(m *member, p registry.Provider) *member {
 	return &member{node: m.node.With(p), conn: m.conn}
 }
 
+func (c *sgClient) newNode(p registry.Provider) *selector.Node {
+	n := selector.NewNode(p)
+	n.SlowStart = c.option.SlowStart
+	return n
+}
+
 func (c *sgClient) newConnection(p registry.Provider) *connection {
 	n := newConnection(c.core, p.Network, p.Addr)
-	n.onForsaken = c.dropForsaken
+	n.onForsaken, n.onHealth = c.dropForsaken, c.viewChanged
 	c.mu.Lock()
 	c.connections[n] = struct{}{}
 	c.mu.Unlock()

@@ -23,7 +23,7 @@ func homes(t *testing.T, s selector.Selector, list []*selector.Node, count int) 
 }
 
 func TestKeysHaveAHome(t *testing.T) {
-	const keys = 20_000
+	const keys = 5_000
 	list := nodes(10)
 	s := selector.NewConsistentHashSelector(0).New()
 	update(s, list)

@@ -82,7 +82,7 @@ func TestEveryPolicyStartsSlowly(t *testing.T) {
 				warm float64
 			}{{0, 0.1}, {5 * time.Second, 0.5}, {10 * time.Second, 1}} {
 				synctest.Test(t, func(t *testing.T) {
-					const rounds = 20_000
+					const rounds = 5_000
 					list := nodes(4)
 					cold := selector.NewNode(registry.Provider{ProviderKey: "cold", Started: time.Now()})
 					cold.SlowStart = 10 * time.Second

@@ -35,7 +35,7 @@ func TestWeightsAreHonoured(t *testing.T) {
 		for _, weights := range [][]int{{1, 2, 3, 4}, {100, 1, 1}, {0, 3}, {math.MaxInt, math.MaxInt, 500_000}} {
 			for _, prepared := range []bool{true, false} {
 				t.Run(fmt.Sprint(name, " ", weights, " prepared ", prepared), func(t *testing.T) {
-					const rounds = 40_000
+					const rounds = 10_000
 					s, list := policies[name]().New(), weighing(weights...)
 					if prepared {
 						update(s, list)

@@ -1,0 +1,151 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sinew-rpc/sinew/internal/breaker"
+	"github.com/sinew-rpc/sinew/internal/log"
+	"github.com/sinew-rpc/sinew/protocol"
+)
+
+// DefaultCircuitBreakerWindow is what zero stands for in CircuitBreakerWindow.
+const DefaultCircuitBreakerWindow = time.Second
+
+// maxBreakerThreshold bounds CircuitBreakerThreshold: each failure that may count
+// takes 8 bytes for each provider.
+const maxBreakerThreshold = 1 << 20
+
+// BreakerState is what a provider's breaker does with calls.
+type BreakerState = breaker.State
+
+// The states of a breaker.
+const (
+	// BreakerClosed: calls go there. It is also the state without a breaker.
+	BreakerClosed = breaker.Closed
+	// BreakerOpen: none does, until the window is over. The next call is the
+	// probe.
+	BreakerOpen = breaker.Open
+	// BreakerHalfOpen: the probe is under way, and decides.
+	BreakerHalfOpen = breaker.HalfOpen
+)
+
+// BreakerError says why a provider is not called, and is the cause when a call
+// fails since no other provider was left.
+type BreakerError struct {
+	// Threshold failures within Window opened it.
+	Threshold int
+	Window    time.Duration
+	// RetryAt is when the next call may go there.
+	RetryAt time.Time
+}
+
+// Error implements error.
+func (e *BreakerError) Error() string {
+	return fmt.Sprintf("client: its breaker is open after %d failures within %v", e.Threshold, e.Window)
+}
+
+// newGuard returns the breaker of one provider, nil when there is to be none.
+func (n *connection) newGuard() *breaker.Breaker {
+	o := &n.core.option
+	if o.CircuitBreakerThreshold <= 0 {
+		return nil
+	}
+	return breaker.New(breaker.Settings{
+		Threshold: o.CircuitBreakerThreshold,
+		Window:    o.CircuitBreakerWindow,
+		OnChange:  n.breakerChanged,
+	})
+}
+
+// admits reports whether the breaker would let a call pass now.
+func (n *connection) admits() bool { return n.guard == nil || n.guard.Ready() }
+
+// broken returns why the breaker lets no call pass now, nil when it does.
+func (n *connection) broken() *BreakerError {
+	if n.admits() {
+		return nil
+	}
+	return n.breakerError(n.guard.RetryAt())
+}
+
+func (n *connection) breakerError(retryAt time.Time) *BreakerError {
+	o := &n.core.option
+	return &BreakerError{Threshold: o.CircuitBreakerThreshold, Window: o.CircuitBreakerWindow, RetryAt: retryAt}
+}
+
+// breakerChanged tells of a change, unless a newer one was told meanwhile.
+func (n *connection) breakerChanged(c breaker.Change) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if c.Generation <= n.breaker.Generation || n.closed != nil {
+		return
+	}
+	n.breaker = c
+	state, _ := n.statusLocked()
+	var err error
+	if c.To == breaker.Open {
+		err = n.breakerError(c.RetryAt)
+	}
+	n.changedLocked(state, err)
+	n.onHealth()
+	switch {
+	case c.To == breaker.Closed:
+		log.Infof("sinew: the breaker of %s is closed", n)
+	case c.From == breaker.Closed:
+		log.Warningf("sinew: %s is not called: %v", n, err)
+	}
+}
+
+// brokenOff is the error of a call that a breaker refuses.
+func brokenOff(e *BreakerError, text string) *protocol.Error {
+	wait := max(0, time.Until(e.RetryAt))
+	refusal := unavailable(e, fmt.Sprintf("%s; the next call may go there in %v", text, wait.Round(time.Millisecond)))
+	refusal.RetryAfter = wait
+	return refusal
+}
+
+// resultOf says what an attempt tells the breaker, which is asked about what
+// providers do with calls. That none could be made counts for nothing: with who
+// cannot be reached Failing has to do, and its pauses.
+func resultOf(err error, resp any) breaker.Result {
+	switch {
+	case err == nil && resp == Oneway:
+		return breaker.Ignored // it was written, and who knows
+	case err == nil:
+		return breaker.Success
+	case unhealthy(err):
+		return breaker.Failure
+	}
+	switch protocol.OutcomeOf(err) {
+	case protocol.Ran, protocol.Refused:
+		if !protocol.IsDraining(err) {
+			return breaker.Success
+		}
+	}
+	return breaker.Ignored
+}
+
+// unhealthy reports whether err speaks of the provider's health, rather than of
+// the caller's mistake or its own cancellation:
+//   - DeadlineExceeded, whoever set the limit;
+//   - Unavailable, unless the attempt never left (NotSent), or the provider is
+//     leaving;
+//   - ResourceExhausted with Elsewhere, which is an overloaded provider's, unless
+//     it says when to come back, as a rate limit does.
+func unhealthy(err error) bool {
+	var e *protocol.Error
+	if !errors.As(err, &e) || e == nil {
+		return false
+	}
+	switch e.Code {
+	case protocol.DeadlineExceeded:
+		return true
+	case protocol.Unavailable:
+		return protocol.OutcomeOf(e) != protocol.NotSent && !protocol.IsDraining(e)
+	case protocol.ResourceExhausted:
+		return e.Elsewhere && e.RetryAfter == 0
+	}
+	return false
+}

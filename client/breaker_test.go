@@ -1,0 +1,324 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sinew-rpc/sinew/client"
+	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/registry"
+	"github.com/sinew-rpc/sinew/transport"
+)
+
+func withBreaker(op *client.SGOption) {
+	op.CircuitBreakerThreshold, op.CircuitBreakerWindow = 5, time.Second
+	op.Heartbeat = false
+}
+
+func TestABreakerOpensProbesAndCloses(t *testing.T) {
+	withFleet(t, 3, withBreaker, func(w *fleet) {
+		var broken atomic.Bool
+		var probes atomic.Int32
+		for i, p := range w.providers {
+			p.handle("Echo.Sick", func(context.Context, *text) (*text, error) {
+				if i != 1 {
+					return &text{}, nil
+				}
+				probes.Add(1)
+				time.Sleep(100 * time.Millisecond)
+				if broken.Load() {
+					return nil, protocol.NewError(protocol.Unavailable, "no database")
+				}
+				return &text{}, nil
+			})
+		}
+		broken.Store(true)
+		var wg sync.WaitGroup
+		burst := func(n int) (failed int32) {
+			var count atomic.Int32
+			for range n {
+				wg.Go(func() {
+					if w.client.Call(context.Background(), "Echo.Sick", &text{}, nil) != nil {
+						count.Add(1)
+					}
+				})
+			}
+			wg.Wait()
+			synctest.Wait()
+			return count.Load()
+		}
+		if failed := burst(60); failed < 5 { // those that began before it opened fail together
+			t.Fatalf("%d calls failed", failed)
+		}
+		s := w.status(1)
+		var open *client.BreakerError
+		if s.Breaker != client.BreakerOpen || s.State != client.Connected || !errors.As(s.Excluded, &open) {
+			t.Errorf("%v, breaker %v, excluded %v", s.State, s.Breaker, s.Excluded)
+		}
+		probes.Store(0)
+		time.Sleep(900*time.Millisecond - 1)
+		if failed := burst(60); failed != 0 || probes.Load() != 0 {
+			t.Errorf("%d calls failed, and the provider got %d of them", failed, probes.Load())
+		}
+		time.Sleep(100 * time.Millisecond) // of the window's end
+		time.Sleep(1)
+		if failed := burst(60); failed != 1 || probes.Load() != 1 {
+			t.Errorf("after the window %d calls failed, and the provider got %d", failed, probes.Load())
+		}
+		broken.Store(false)
+		time.Sleep(time.Second)
+		if failed := burst(60); failed != 0 || probes.Load() != 2 {
+			t.Errorf("after the second window %d calls failed, and the provider got %d", failed, probes.Load()-1)
+		}
+		if failed := burst(60); failed != 0 || probes.Load() < 10 {
+			t.Errorf("when the breaker had closed %d calls failed, and the provider got %d", failed, probes.Load()-2)
+		}
+		want := []string{
+			"100ms connected open",
+			"1.1s connected half-open", "1.2s connected open",
+			"2.2s connected half-open", "2.3s connected closed",
+		}
+		if got := w.changes(1); !slices.Equal(got, want) {
+			t.Errorf("told\n%q, want\n%q", got, want)
+		}
+		if got := w.changes(0); len(got) != 0 {
+			t.Errorf("told of a provider that is well: %q", got)
+		}
+	})
+}
+
+func TestEveryBreakerOpen(t *testing.T) {
+	withFleet(t, 2, withBreaker, func(w *fleet) {
+		for _, p := range w.providers {
+			p.handle("Echo.Sick", func(context.Context, *text) (*text, error) {
+				return nil, protocol.NewError(protocol.Unavailable, "no database")
+			})
+		}
+		err := w.sick(9)
+		for range 100 { // until both are open
+			if err = w.sick(1); protocol.OutcomeOf(err) == protocol.NotSent {
+				break
+			}
+		}
+		wantOpen(t, err, time.Second)
+		time.Sleep(300 * time.Millisecond)
+		err = w.client.Call(context.Background(), "Echo.Say", &text{"hello"}, nil)
+		wantOpen(t, err, 700*time.Millisecond)
+		time.Sleep(700 * time.Millisecond)
+		for range 10 { // the probes are calls of another method, and go well
+			say(t, w.client)
+		}
+		for i := range w.providers {
+			if s := w.status(i); s.Breaker != client.BreakerClosed || s.Excluded != nil {
+				t.Errorf("%s: breaker %v, excluded %v", p(i), s.Breaker, s.Excluded)
+			}
+		}
+	})
+}
+
+// The tags of a call leave one provider, whose breaker is open: it is not called
+// silently, and the error says when.
+func TestTheOnlyProviderForACallHasAnOpenBreaker(t *testing.T) {
+	withFleet(t, 2, withBreaker, func(w *fleet) {
+		list(t, w.registry, "p0", map[string]string{"idc": "lf"})
+		synctest.Wait()
+		w.fail(0, protocol.NewError(protocol.Unavailable, "no database"))
+		w.sick(5)
+		ctx := client.With(context.Background(), client.Tags(map[string]string{"idc": "lf"}))
+		wantOpen(t, w.client.Call(ctx, "Echo.Say", &text{}, nil), time.Second)
+		say(t, w.client)
+		ctx = client.With(context.Background(), client.Tags(map[string]string{"idc": "yf"}))
+		err := w.client.Call(ctx, "Echo.Say", &text{}, nil)
+		wantError(t, err, protocol.Unavailable, protocol.NotSent, "")
+	})
+}
+
+// What counts is what speaks of the provider's health.
+func TestWhatABreakerCounts(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		err  error
+		open bool
+	}{
+		{"unavailable", protocol.NewError(protocol.Unavailable, "no database"), true},
+		{"a deadline of its own", protocol.NewError(protocol.DeadlineExceeded, "the database"), true},
+		{"overloaded", &protocol.Error{Code: protocol.ResourceExhausted, Elsewhere: true}, true},
+		{"a rate limit", &protocol.Error{Code: protocol.ResourceExhausted, Elsewhere: true, RetryAfter: time.Second}, false},
+		{"a quota of the method's", protocol.NewError(protocol.ResourceExhausted, "no more today"), false},
+		{"a mistake of the caller's", protocol.NewError(protocol.InvalidArgument, "negative"), false},
+		{"an error of the method's", errors.New("no such account"), false},
+		{"not found", protocol.NewError(protocol.NotFound, "no such account"), false},
+		{"the wrong caller", protocol.NewError(protocol.Unauthenticated, "who are you"), false},
+		{"the wrong provider", &protocol.Error{Code: protocol.FailedPrecondition, Elsewhere: true}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			withFleet(t, 2, withBreaker, func(w *fleet) {
+				w.fail(0, test.err)
+				w.sick(5)
+				if open := w.status(0).Breaker == client.BreakerOpen; open != test.open {
+					t.Errorf("after five of them the breaker is open: %v, want %v", open, test.open)
+				}
+			})
+		})
+	}
+}
+
+func TestWhatTheCallerDoesDoesNotCount(t *testing.T) {
+	withFleet(t, 2, withBreaker, func(w *fleet) {
+		for range 100 {
+			ctx, cancel := context.WithCancel(context.Background())
+			call := w.client.Go(ctx, "Echo.Hang", &text{}, nil, nil)
+			synctest.Wait()
+			cancel()
+			<-call.Done
+			_ = w.client.Call(context.Background(), "Echo.Nothing", &text{}, nil)
+			_ = w.client.Call(context.Background(), "nonsense", &text{}, nil)
+		}
+		for i := range w.providers {
+			if s := w.status(i); s.Breaker != client.BreakerClosed {
+				t.Errorf("the breaker of %s is %v", p(i), s.Breaker)
+			}
+		}
+	})
+}
+
+// A provider that hangs costs the calls that were with it, and then no more.
+func TestTimeoutsOpenABreaker(t *testing.T) {
+	withFleet(t, 2, func(op *client.SGOption) {
+		withBreaker(op)
+		op.RequestTimeout = 100 * time.Millisecond
+	}, func(w *fleet) {
+		w.freeze(0)
+		var wg sync.WaitGroup
+		for range 60 {
+			wg.Go(func() { _ = w.client.Call(context.Background(), "Echo.Say", &text{}, nil) })
+		}
+		wg.Wait()
+		if s := w.status(0); s.Breaker != client.BreakerOpen {
+			t.Errorf("the breaker is %v", s.Breaker)
+		}
+		if got := w.served(); got[0] != 0 {
+			t.Errorf("served %v", got)
+		}
+		w.thaw(0)
+	})
+}
+
+// Who cannot be reached is Failing, with pauses of its own: that opens no breaker.
+func TestDialsThatFailOpenNoBreaker(t *testing.T) {
+	withFleet(t, 2, withBreaker, func(w *fleet) {
+		w.providers[0].stop()
+		synctest.Wait()
+		for range 100 {
+			say(t, w.client)
+			time.Sleep(10 * time.Millisecond)
+		}
+		if s := w.status(0); s.Breaker != client.BreakerClosed || s.State != client.Failing {
+			t.Errorf("%v, breaker %v", s.State, s.Breaker)
+		}
+	})
+}
+
+// A oneway that was written says nothing of whether it is served.
+func TestAOnewayIsNoProbe(t *testing.T) {
+	withFleet(t, 1, withBreaker, func(w *fleet) {
+		w.fail(0, protocol.NewError(protocol.Unavailable, "no database"))
+		w.sick(5)
+		time.Sleep(time.Second)
+		for range 3 {
+			if err := w.client.Notify(context.Background(), "Echo.Say", &text{}); err != nil {
+				t.Errorf("a oneway in place of a probe: %v", err)
+			}
+			if s := w.status(0); s.Breaker != client.BreakerOpen {
+				t.Errorf("after a oneway the breaker is %v", s.Breaker)
+			}
+		}
+		say(t, w.client)
+		if s := w.status(0); s.Breaker != client.BreakerClosed {
+			t.Errorf("after a probe that was answered the breaker is %v", s.Breaker)
+		}
+	})
+}
+
+// Another instance is not kept waiting for what the one before did.
+func TestABreakerForgetsARestartedProvider(t *testing.T) {
+	withFleet(t, 1, withBreaker, func(w *fleet) {
+		entry := w.status(0).Provider
+		for range 2 {
+			entry.Started = time.Now()
+			if err := w.registry.Register(context.Background(), registry.RegisterOption{}, entry); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if s := w.status(0); s.Breaker != client.BreakerClosed {
+				t.Errorf("the breaker of a new instance is %v", s.Breaker)
+			}
+			say(t, w.client)
+			w.freeze(0)
+			for range 5 {
+				_ = w.client.Call(context.Background(), "Echo.Say", &text{}, nil)
+				time.Sleep(time.Millisecond)
+			}
+			w.thaw(0)
+			time.Sleep(10 * time.Second)
+		}
+	})
+}
+
+// Whatever comes at once, calls fail only as they may.
+func TestBreakersAndHeartbeatsUnderFire(t *testing.T) {
+	withFleet(t, 4, func(op *client.SGOption) {
+		withBreaker(op)
+		op.Heartbeat, op.RequestTimeout = true, 50*time.Millisecond
+	}, func(w *fleet) {
+		var wg sync.WaitGroup
+		end := time.Now().Add(20 * time.Second)
+		var answered, failed atomic.Int64
+		for range 20 {
+			wg.Go(func() {
+				for time.Now().Before(end) {
+					err := w.client.Call(context.Background(), "Echo.Say", &text{"hello"}, nil)
+					switch protocol.CodeOf(err) {
+					case protocol.OK:
+						answered.Add(1)
+					case protocol.DeadlineExceeded, protocol.Unavailable:
+						failed.Add(1)
+					default:
+						t.Errorf("a call failed with %v", err)
+					}
+					time.Sleep(20 * time.Millisecond)
+				}
+			})
+		}
+		for round := 0; time.Now().Before(end.Add(-5 * time.Second)); round++ {
+			switch i := round % 4; round % 3 {
+			case 0:
+				w.freeze(i)
+				time.Sleep(4 * time.Second)
+				w.thaw(i)
+			case 1:
+				w.net.Cut(p(i))
+				time.Sleep(100 * time.Millisecond)
+			case 2:
+				w.net.SetFaultsAt(p(i), transport.MemFaults{RefuseDials: true})
+				w.net.Cut(p(i))
+				time.Sleep(time.Second)
+				w.thaw(i)
+			}
+		}
+		wg.Wait()
+		time.Sleep(10 * time.Second)
+		if got := w.served(); slices.Contains(got, 0) {
+			t.Errorf("when all was over: %v", got)
+		}
+		if f, a := failed.Load(), answered.Load(); f*20 > a {
+			t.Errorf("%d calls failed and %d were answered", f, a)
+		}
+	})
+}

@@ -1,0 +1,107 @@
+package client
+
+import (
+	"time"
+
+	"github.com/sinew-rpc/sinew/internal/log"
+	"github.com/sinew-rpc/sinew/transport"
+)
+
+// How a provider is doing, as far as a choice among several goes: it is unwell
+// when the last connection to it failed, or when it is degraded, which is what
+// heartbeats say. Whoever is unwell is called where nobody else is left, and tried
+// again in the background meanwhile.
+
+// silencePatience is after how many times HeartbeatDegradeThreshold misses the
+// session of a degraded provider ends, for a new one: the provider may have
+// restarted, or the way to it have changed, without a word to this side.
+const silencePatience = 3
+
+// fit reports whether calls may well go there now.
+func (n *connection) fit() bool { return !n.unwell.Load() && n.admits() }
+
+// healthLocked notes how things stand, with n.mu held.
+func (n *connection) healthLocked() {
+	now := n.failing.Load() || n.degraded != nil
+	if n.unwell.Swap(now) != now && n.onHealth != nil {
+		n.onHealth()
+	}
+}
+
+// isDegraded reports whether heartbeats went unanswered, and none was answered
+// since.
+func (n *connection) isDegraded() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.degraded != nil
+}
+
+// missed notes that a number of heartbeats in a row, no fewer than the threshold,
+// had no answer on s.
+func (n *connection) missed(s *transport.Session, err *HeartbeatError) {
+	if n.onHealth == nil || err.Missed >= silencePatience*n.core.option.HeartbeatDegradeThreshold {
+		s.Fail(err)
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.degraded != nil || n.closed != nil || n.current.Load() != s {
+		return
+	}
+	n.degraded = err
+	n.healthLocked()
+	n.changedLocked(Degraded, err)
+	n.forsakeLocked()
+	log.Warningf("sinew: %s is degraded: %v", n, err)
+}
+
+// alive notes a sign of life on s.
+func (n *connection) alive(s *transport.Session) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.degraded == nil || n.current.Load() != s {
+		return
+	}
+	n.degraded = nil
+	n.healthLocked()
+	n.changedLocked(Connected, nil)
+	log.Infof("sinew: %s answers heartbeats again", n)
+}
+
+// forgive is for when the registry says that the provider is another instance:
+// what was wrong with the one before was not its own.
+func (n *connection) forgive() {
+	n.mu.Lock()
+	if n.degraded != nil {
+		n.degraded = nil
+		state, err := n.statusLocked()
+		n.changedLocked(state, err)
+	}
+	n.recoveredLocked()
+	n.mu.Unlock()
+	if n.guard != nil {
+		n.guard.Reset()
+	}
+}
+
+// reviveLaterLocked dials after a pause though no call needs it, with n.mu held:
+// who is unwell is not called, so nobody else would. A negative pause is never.
+func (n *connection) reviveLaterLocked(pause time.Duration) {
+	if n.revival != nil {
+		n.revival.Stop()
+		n.revival = nil
+	}
+	if pause >= 0 && n.onHealth != nil && n.closed == nil {
+		n.revival = time.AfterFunc(pause, n.revive)
+	}
+}
+
+// revive starts a dial that nobody waits for, when a connection that failed may
+// be tried again.
+func (n *connection) revive() {
+	n.mu.Lock()
+	if n.closed == nil && !n.unlisted && n.dialling == nil && n.current.Load() == nil && !time.Now().Before(n.retryAt) {
+		n.startLocked()
+	}
+	n.mu.Unlock()
+}

@@ -1,0 +1,52 @@
+package client
+
+import (
+	"time"
+
+	"github.com/sinew-rpc/sinew/registry"
+	"github.com/sinew-rpc/sinew/selector"
+)
+
+// Calls choose from a view that is made anew whenever it would come out
+// differently: when the registry's list changes, a provider falls ill or
+// recovers, a breaker opens, or its window is over. So none of that costs a call
+// anything.
+
+// viewChanged has the view made anew soon. It waits for nothing, and the caller
+// may hold a lock; many changes at one time are one view.
+func (c *sgClient) viewChanged() {
+	if c.ctx.Err() == nil && c.stale.CompareAndSwap(false, true) {
+		c.workers.Go(c.rebuild)
+	}
+}
+
+func (c *sgClient) rebuild() {
+	c.stale.Store(false) // before anything is read: a change from now on is another view
+	c.viewing.Lock()
+	defer c.viewing.Unlock()
+	if v := c.view.Load(); v != nil && len(v.list) > 0 {
+		c.replaceLocked(v.list, v.state)
+	}
+}
+
+// replaceLocked makes a view of members, with c.viewing held.
+func (c *sgClient) replaceLocked(members []*member, state registry.State) {
+	v := newView(members, state, c.staticallyExcluded)
+	if u, ok := c.option.Selector.(selector.Updater); ok {
+		u.Update(v.nodes)
+	}
+	c.publish(v, len(members) > 0)
+	c.rebuildAtLocked(v.due)
+}
+
+// rebuildAtLocked has the view made anew at due, when a breaker's window is over,
+// with c.viewing held. The zero time is never.
+func (c *sgClient) rebuildAtLocked(due time.Time) {
+	if c.rebuildLater != nil {
+		c.rebuildLater.Stop()
+		c.rebuildLater = nil
+	}
+	if !due.IsZero() && c.ctx.Err() == nil {
+		c.rebuildLater = time.AfterFunc(time.Until(due), c.viewChanged)
+	}
+}
