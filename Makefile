@@ -81,14 +81,15 @@ ifneq ($(wildcard e2e/*),)
 	@$(GO) test $(TESTFLAGS) -timeout=60m -v ./e2e/...
 endif
 
-# Without the race detector: ZooKeeper's client has a race of its own.
+# Without the race detector: ZooKeeper's client has a race of its own, and the
+# outages of providers allow an attempt 100 ms.
 outages:
-	@echo "== outages of real registries"
-	@$(GO) test -count=1 -short -timeout=10m -run=TestRegistryOutages ./e2e
+	@echo "== outages of real registries and providers"
+	@$(GO) test -count=1 -short -timeout=10m -run='TestRegistryOutages|TestAProviderThatGoesAndComesBack' ./e2e
 
 outages-all:
-	@echo "== outages of real registries, the long ones too"
-	@$(GO) test -count=1 -timeout=30m -v -run=TestRegistryOutages ./e2e
+	@echo "== outages of real registries and providers, the long ones too"
+	@$(GO) test -count=1 -timeout=30m -v -run='TestRegistryOutages|TestAProviderThatGoesAndComesBack' ./e2e
 
 # dubbo-go takes more than a minute of one core to compile, so this is not in test.
 dubbo:
