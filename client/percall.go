@@ -60,9 +60,9 @@ func Hedge() CallOption { return func(p *perCall) { p.hedge, p.idempotent = true
 // provider. Others do not look at it.
 func Key(key string) CallOption { return func(p *perCall) { p.key = key } }
 
-// Tags adds to the client's tags for a call: only providers that have all of
-// them are chosen, and they travel with the request. They count whether or not
-// SGOption.Tagged is set. Keys are [a-z0-9._-]+, values hold no CR, LF or NUL;
+// Tags adds to the client's tags for a call, and takes the place of those with
+// the same key: only providers that have all of them are chosen, and they travel
+// with the request. They count whether or not SGOption.Tagged is set. Keys are [a-z0-9._-]+, values hold no CR, LF or NUL;
 // else the call fails with InvalidArgument, NotSent. m is copied.
 func Tags(m map[string]string) CallOption {
 	return func(p *perCall) {

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,6 +23,16 @@ func (t *target) triedAt(m *member) bool {
 	return slices.ContainsFunc(t.tried, func(before *member) bool {
 		return before.conn == m.conn && !m.provider().Supersedes(*before.provider())
 	})
+}
+
+// tagged reports whether m has the tags that the call asks for, its own and the
+// client's together.
+func (t *target) tagged(m *member) bool {
+	want := t.info.Tags
+	if len(t.call.tags) == 0 && !errors.Is(m.excluded, errTags) {
+		want = nil // the client's were asked for when the view was made
+	}
+	return hasTags(m.provider().Tags, want)
 }
 
 // tagsOf returns the tags of the client and of the call together.
@@ -79,9 +90,15 @@ func (c *sgClient) candidates(ctx context.Context, v *view, t *target, scratch [
 	}
 	for _, nodes := range v.behind {
 		if len(found) > 0 {
-			break
+			return found
 		}
 		found = c.fitting(ctx, v, nodes, t, (*connection).admits, found)
+	}
+	if len(found) == 0 && len(t.call.tags) > 0 {
+		found = c.fitting(ctx, v, v.apart, t, (*connection).fit, found)
+	}
+	if len(found) == 0 && len(t.call.tags) > 0 {
+		found = c.fitting(ctx, v, v.apart, t, (*connection).admits, found)
 	}
 	return found
 }
@@ -91,7 +108,7 @@ func (c *sgClient) candidates(ctx context.Context, v *view, t *target, scratch [
 func (c *sgClient) fitting(ctx context.Context, v *view, nodes []*selector.Node, t *target, should func(*connection) bool, scratch []*selector.Node) []*selector.Node {
 	for _, n := range nodes {
 		m := v.byNode[n]
-		if t.triedAt(m) || !hasTags(n.Provider.Tags, t.call.tags) || !should(m.conn) {
+		if t.triedAt(m) || !t.tagged(m) || !should(m.conn) {
 			continue
 		}
 		if slices.ContainsFunc(c.option.Filters, func(f selector.Filter) bool { return !f.PerCall(ctx, t.info, n) }) {
@@ -114,7 +131,7 @@ func (c *sgClient) nobody(v *view, t *target) error {
 		return brokenOff(e, fmt.Sprintf("none of the %d providers of %q may be called now; %s: %v", len(v.list), c.option.AppKey, m.provider().ProviderKey, e))
 	}
 	for _, m := range v.list {
-		if m.excluded != nil && v.byNode[m.node] == nil {
+		if m.excluded != nil && (v.byNode[m.node] == nil || errors.Is(m.excluded, errTags) && len(t.call.tags) == 0) {
 			return unavailable(m.excluded, fmt.Sprintf("none of the %d providers of %q may be called; %s: %v", len(v.list), c.option.AppKey, m.provider().ProviderKey, m.excluded))
 		}
 	}
@@ -125,7 +142,7 @@ func (c *sgClient) nobody(v *view, t *target) error {
 // that lets the next call pass first; nil where there is none.
 func soonest(v *view, t *target) (first *member, why *BreakerError) {
 	for _, m := range v.list {
-		if v.byNode[m.node] == nil || t.triedAt(m) || !hasTags(m.provider().Tags, t.call.tags) {
+		if v.byNode[m.node] == nil || t.triedAt(m) || !t.tagged(m) {
 			continue
 		}
 		if e := m.conn.broken(); e != nil && (why == nil || e.RetryAt.Before(why.RetryAt)) {

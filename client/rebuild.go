@@ -31,7 +31,7 @@ func (c *sgClient) rebuild() {
 
 // replaceLocked makes a view of members, with c.viewing held.
 func (c *sgClient) replaceLocked(members []*member, state registry.State) {
-	v := newView(members, state, c.staticallyExcluded)
+	v := newView(members, state, c.option.Tags, c.staticallyExcluded)
 	if u, ok := c.option.Selector.(selector.Updater); ok {
 		u.Update(v.nodes)
 	}

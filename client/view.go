@@ -29,6 +29,7 @@ func (m *member) provider() *registry.Provider { return &m.node.Provider }
 type view struct {
 	nodes  []*selector.Node           // those that may be chosen, shared with the selector
 	behind [][]*selector.Node         // those for calls that were at all of nodes, the better first; breakers last
+	apart  []*selector.Node           // those without the client's tags, for calls with other ones
 	byNode map[*selector.Node]*member // of both: all that are ever called
 	list   []*member                  // all, by key
 	state  registry.State
@@ -47,8 +48,9 @@ const (
 	ranks
 )
 
-// Why a provider is called only where nobody else is left.
+// Why a provider is not called, or only where nobody else is left.
 var (
+	errTags     = errors.New("client: its tags do not hold all of the client's")
 	errUnwanted = errors.New("client: its weight is negative: it wants no calls as long as another provider is there")
 	errDraining = errors.New("client: the registry says that the provider is draining")
 )
@@ -70,8 +72,9 @@ func rankOf(m *member) (rank, error) {
 // errRecovering stands for an error that is over by the time that it is asked for.
 var errRecovering = errors.New("it has just recovered")
 
-// newView sorts members out. exclude says why a provider is not called at all.
-func newView(members []*member, state registry.State, exclude func(*member) error) *view {
+// newView sorts members out. exclude says why a provider is not called at all, and
+// tags are what those have that are called.
+func newView(members []*member, state registry.State, tags map[string]string, exclude func(*member) error) *view {
 	v := &view{state: state, list: make([]*member, 0, len(members)), byNode: make(map[*selector.Node]*member)}
 	var ranked [ranks][]*member
 	var broken []*selector.Node
@@ -82,10 +85,16 @@ func newView(members []*member, state registry.State, exclude func(*member) erro
 			continue
 		}
 		v.byNode[m.node] = m
+		if !hasTags(m.provider().Tags, tags) {
+			m.excluded = fmt.Errorf("%w: %v, not %v", errTags, m.provider().Tags, tags)
+			v.apart = append(v.apart, m.node)
+			v.waitFor(m.conn.broken())
+			continue
+		}
 		if e := m.conn.broken(); e != nil {
 			m.excluded = e
 			broken = append(broken, m.node)
-			v.waitFor(e.RetryAt)
+			v.waitFor(e)
 			continue
 		}
 		var r rank
@@ -119,9 +128,9 @@ func (v *view) add(equals []*member) {
 }
 
 // waitFor notes when a breaker that is open lets the next call pass.
-func (v *view) waitFor(retryAt time.Time) {
-	if v.due.IsZero() || retryAt.Before(v.due) {
-		v.due = retryAt
+func (v *view) waitFor(e *BreakerError) {
+	if e != nil && (v.due.IsZero() || e.RetryAt.Before(v.due)) {
+		v.due = e.RetryAt
 	}
 }
 
@@ -181,9 +190,6 @@ func (c *sgClient) currentView(ctx context.Context) (*view, error) {
 func (c *sgClient) staticallyExcluded(m *member) error {
 	if err := c.option.refuseProvider(m.provider()); err != nil {
 		return err
-	}
-	if !hasTags(m.provider().Tags, c.option.Tags) {
-		return fmt.Errorf("client: its tags %v do not hold all of the client's, %v", m.provider().Tags, c.option.Tags)
 	}
 	for i, f := range c.option.Filters {
 		if !f.Static(m.node) {

@@ -83,7 +83,7 @@ func (c *sgClient) endOfLists(err error) {
 	}
 	v := c.view.Load()
 	if v == nil {
-		v = newView(nil, registry.State{Cause: err}, nil)
+		v = newView(nil, registry.State{Cause: err}, nil, nil)
 	}
 	c.publish(v, true)
 }
