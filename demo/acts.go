@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/sinew-rpc/sinew/registry"
 )
 
 // act is something that happens to the providers while they are called.
@@ -16,9 +18,13 @@ type act struct {
 func (st *stage) acts(ctx context.Context) error {
 	begun := time.Now()
 	for _, a := range []act{
-		{0.5, st.killFirst},
-		{0.625, st.restartFirst},
-		{0.75, st.drainSecond},
+		{0.125, st.pauseThird},
+		{0.35, st.resumeThird},
+		{0.425, st.moveSecondAway},
+		{0.525, st.moveSecondBack},
+		{0.6, st.killFirst},
+		{0.725, st.restartFirst},
+		{0.85, st.drainSecond},
 	} {
 		at := time.Duration(a.at * float64(st.settings.duration))
 		if !pause(ctx, at-time.Since(begun)) {
@@ -28,6 +34,50 @@ func (st *stage) acts(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// pauseThird stops the third provider in the middle of everything. Its kernel
+// still takes connections and requests: only silence tells.
+func (st *stage) pauseThird(context.Context) error {
+	p := st.providers[2]
+	p.listener.pause()
+	st.setState(p.key, "paused")
+	st.display.say("* paused %s: it takes requests, and answers neither those nor heartbeats", p.addr)
+	return nil
+}
+
+// resumeThird lets the third provider go on where it was.
+func (st *stage) resumeThird(context.Context) error {
+	p := st.providers[2]
+	p.listener.resume()
+	st.setState(p.key, "serving")
+	st.display.say("* resumed %s", p.addr)
+	return nil
+}
+
+// moveSecondAway shifts traffic by the registry alone: the client calls providers
+// of its own idc.
+func (st *stage) moveSecondAway(ctx context.Context) error { return st.moveSecond(ctx, awayIDC) }
+
+func (st *stage) moveSecondBack(ctx context.Context) error { return st.moveSecond(ctx, homeIDC) }
+
+func (st *stage) moveSecond(ctx context.Context, idc string) error {
+	p := st.providers[1]
+	listed, _, err := st.registry.Providers(ctx)
+	if err != nil {
+		return fmt.Errorf("moving %s: %w", p.addr, err)
+	}
+	for _, entry := range listed {
+		if entry.ProviderKey != p.key {
+			continue
+		}
+		entry.Tags = map[string]string{idcTag: idc}
+		if err := st.registry.Register(ctx, registry.RegisterOption{AppKey: defaultApp}, entry); err != nil {
+			return fmt.Errorf("moving %s: %w", p.addr, err)
+		}
+	}
+	st.display.say("* moved %s to idc %s; the client calls idc %s", p.addr, idc, homeIDC)
 	return nil
 }
 

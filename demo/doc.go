@@ -11,6 +11,7 @@
 //   - onecall.go: one call whose bodies are JSON
 //   - load.go: what the client calls, and how it checks the replies
 //   - observer.go, failures.go: measuring, as a wrapper
+//   - standing.go: how a provider stands
 //   - report.go, screen.go, table.go, summary.go: what is printed
 //   - advice.go: errors that say what to do
 package main

@@ -73,17 +73,6 @@ func (f *failures) list() []failureCount {
 	return list
 }
 
-// lost counts the calls whose connection broke while they were under way, so
-// that nobody can say whether the method ran.
-func (f *failures) lost() (calls uint64) {
-	for _, count := range f.list() {
-		if count.failure == (failure{protocol.Unavailable, protocol.MaybeRun}) {
-			calls += count.calls
-		}
-	}
-	return calls
-}
-
 // lines describes every kind in two lines.
 func (f *failures) lines() (lines []string) {
 	for _, count := range f.list() {

@@ -42,6 +42,7 @@ func (t *tally) run(do func() error) error {
 type observer struct {
 	calls     tally
 	moves     atomic.Uint64 // attempts that met a provider gone or leaving, and did not run
+	unsure    atomic.Uint64 // attempts that had no answer, and may have run
 	failures  failures
 	providers sync.Map // of provider key to *tally
 }
@@ -66,8 +67,11 @@ func (o *observer) WrapCall(_ *client.SGOption, next client.CallFunc) client.Cal
 func (o *observer) WrapAttempt(_ *client.SGOption, next client.AttemptFunc) client.AttemptFunc {
 	return func(ctx context.Context, a *client.Attempt) error {
 		err := o.provider(a.Provider.ProviderKey).run(func() error { return next(ctx, a) })
-		if isMove(err) {
+		switch {
+		case isMove(err):
 			o.moves.Add(1)
+		case err != nil && protocol.OutcomeOf(err) == protocol.MaybeRun:
+			o.unsure.Add(1)
 		}
 		return err
 	}

@@ -18,13 +18,13 @@ type provider struct {
 	served    chan error // what Serve returned, once
 }
 
-// startProvider serves at addr and has the registry list it.
+// startProvider serves at addr and has the registry list it, in the client's idc.
 func startProvider(app, addr string, r registry.Registry, wrappers ...server.Wrapper) (*provider, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, adviseListen(err, addr, "-addr")
 	}
-	s, err := newServer(r, registry.RegisterOption{AppKey: app}, wrappers...)
+	s, err := newServer(r, registry.RegisterOption{AppKey: app}, map[string]string{idcTag: homeIDC}, wrappers...)
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
@@ -54,6 +54,9 @@ func (p *provider) close() error {
 // connections are reset in the middle of whatever they do, as the system does
 // when a process gets SIGKILL. The server behind it is told nothing, so it
 // cannot say goodbye to its clients or to the registry.
+//
+// It can also be paused, as a process is by SIGSTOP: nothing that has arrived,
+// and that goes on to arrive, is read.
 type mortalListener struct {
 	net.Listener
 
@@ -64,6 +67,7 @@ type mortalListener struct {
 	// Guarded by mu:
 	killed bool
 	conns  []net.Conn
+	paused chan struct{} // closed by resume; nil while it is not paused
 }
 
 // Accept implements net.Listener. After kill it waits for Close.
@@ -75,8 +79,11 @@ func (l *mortalListener) Accept() (net.Conn, error) {
 		l.conns = append(l.conns, c)
 	}
 	l.mu.Unlock()
+	if !killed && err != nil {
+		return nil, err
+	}
 	if !killed {
-		return c, err
+		return &pausedConn{Conn: c, listener: l}, nil
 	}
 	if err == nil {
 		reset(c)
@@ -101,6 +108,50 @@ func (l *mortalListener) kill() {
 	for _, c := range conns {
 		reset(c)
 	}
+}
+
+func (l *mortalListener) pause() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.paused == nil {
+		l.paused = make(chan struct{})
+	}
+}
+
+func (l *mortalListener) resume() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.paused != nil {
+		close(l.paused)
+		l.paused = nil
+	}
+}
+
+// awaitResume returns when the listener is not paused, or is closed.
+func (l *mortalListener) awaitResume() {
+	l.mu.Lock()
+	paused := l.paused
+	l.mu.Unlock()
+	if paused == nil {
+		return
+	}
+	select {
+	case <-paused:
+	case <-l.closed:
+	}
+}
+
+// pausedConn is a connection whose bytes nobody gets while its listener is paused.
+type pausedConn struct {
+	net.Conn
+	listener *mortalListener
+}
+
+// Read implements net.Conn.
+func (c *pausedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.listener.awaitResume()
+	return n, err
 }
 
 // reset closes c so that its peer sees a reset.

@@ -5,7 +5,10 @@ import (
 	"net"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/sinew-rpc/sinew/client"
+	"github.com/sinew-rpc/sinew/protocol"
 	"github.com/sinew-rpc/sinew/registry/memory"
 )
 
@@ -75,5 +78,48 @@ func TestKilledProviderStaysListed(t *testing.T) {
 		if err := p.close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A paused provider takes connections and bytes, and does nothing with them.
+func TestPausedListenerIsSilent(t *testing.T) {
+	r := memory.NewRegistry("demo")
+	defer r.Close()
+	p, err := startProvider("demo", "127.0.0.1:0", r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.listener.pause()
+	p.listener.pause()
+	op := client.Option{RequestTimeout: 50 * time.Millisecond}
+	impatient, err := client.NewRPCClient("tcp", p.addr, &op)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer impatient.Close()
+	op.RequestTimeout = time.Minute
+	patient, err := client.NewRPCClient("tcp", p.addr, &op)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer patient.Close()
+	ctx := client.With(t.Context(), client.Tags(map[string]string{idcTag: homeIDC}))
+	waiting := patient.Go(ctx, "ArithService.Add", &operands{A: 1, B: 2}, new(result), nil)
+	if err := impatient.Call(ctx, "ArithService.Add", &operands{A: 1, B: 2}, nil); protocol.OutcomeOf(err) != protocol.MaybeRun {
+		t.Errorf("a call to a paused provider: %v", err)
+	}
+	select {
+	case <-waiting.Done:
+		t.Errorf("a paused provider answered: %v", waiting.Error)
+	default:
+	}
+	p.listener.resume()
+	p.listener.resume()
+	if <-waiting.Done; waiting.Error != nil || waiting.Reply.(*result).C != 3 {
+		t.Errorf("when it was resumed: %v, %v", waiting.Reply, waiting.Error)
+	}
+	p.listener.pause() // it ends all the same
+	if err := p.close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -18,7 +18,8 @@ type report struct {
 // row is a line of the table. Rate and latencies are those since the report
 // before, the counts those since the start.
 type row struct {
-	name, state      string
+	name string
+	standing
 	perSecond        float64
 	answered, failed uint64
 	p50, p99         time.Duration
@@ -28,7 +29,7 @@ type row struct {
 // goroutine.
 type reporter struct {
 	observed *observer
-	state    func(providerKey string) string // how a provider stands, in a word
+	standing func(providerKey string) standing
 	begun    time.Time
 	duration time.Duration
 
@@ -45,11 +46,11 @@ type sample struct {
 // allCalls is the name of the row of all calls.
 const allCalls = "all calls"
 
-// newReporter begins now. state says in a word how the provider of a key stands.
-func newReporter(o *observer, duration time.Duration, state func(string) string) *reporter {
+// newReporter begins now. stands says how the provider of a key stands.
+func newReporter(o *observer, duration time.Duration, stands func(string) standing) *reporter {
 	now := time.Now()
 	return &reporter{
-		observed: o, state: state, begun: now, duration: duration,
+		observed: o, standing: stands, begun: now, duration: duration,
 		last: now, previous: make(map[string]sample),
 	}
 }
@@ -69,7 +70,7 @@ func (r *reporter) report() report {
 	made := report{elapsed: now.Sub(r.begun), duration: r.duration}
 	for _, key := range r.observed.keys() {
 		line := r.row(key, r.observed.provider(key), passed)
-		line.name, line.state = strings.TrimPrefix(key, "tcp@"), r.state(key)
+		line.name, line.standing = strings.TrimPrefix(key, "tcp@"), r.standing(key)
 		made.rows = append(made.rows, line)
 	}
 	made.all = r.row(allCalls, &r.observed.calls, passed)

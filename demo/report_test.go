@@ -12,7 +12,7 @@ import (
 func TestReportsTellOfTheTimeBetweenThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := new(observer)
-		r := newReporter(o, 8*time.Second, func(key string) string { return "state of " + key })
+		r := newReporter(o, 8*time.Second, func(key string) standing { return standing{state: "state of " + key} })
 		call := func(n int, took time.Duration, err error) {
 			for range n {
 				do := func() error { time.Sleep(took); return err }

@@ -70,7 +70,7 @@ func callForAWhile(ctx context.Context, s settings, out io.Writer) error {
 	display.say("calling %s from %d goroutines; Ctrl-C ends it", callees(s), s.callers)
 
 	calls := &load{caller: c, book: text, callers: s.callers}
-	reports := newReporter(observed, s.duration, func(key string) string { return stateOf(c, key) })
+	reports := newReporter(observed, s.duration, func(key string) standing { return standingOf(c, key) })
 	runLoad(ctx, calls, s.duration, func(ctx context.Context) { reports.follow(ctx, display) })
 	display.finish(reports.overall())
 	for _, line := range summary(observed, calls, reports) {
@@ -92,14 +92,4 @@ func reachOne(ctx context.Context, c client.SGClient, s settings) error {
 		return adviseCall(fmt.Errorf("the first call failed: %w", err), s)
 	}
 	return nil
-}
-
-// stateOf is how c stands with a provider.
-func stateOf(c client.SGClient, key string) string {
-	for _, p := range c.Providers() {
-		if p.Provider.ProviderKey == key {
-			return p.State.String()
-		}
-	}
-	return "gone"
 }

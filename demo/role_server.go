@@ -43,12 +43,13 @@ func (c *counter) WrapHandleRequest(_ *server.SGServer, next server.HandleReques
 	}
 }
 
-// newServer returns a server of both services.
-func newServer(r registry.Registry, o registry.RegisterOption, wrappers ...server.Wrapper) (*server.SGServer, error) {
+// newServer returns a server of both services, for requests with these tags.
+func newServer(r registry.Registry, o registry.RegisterOption, tags map[string]string, wrappers ...server.Wrapper) (*server.SGServer, error) {
 	o.TTL = registryTTL
 	s, err := server.NewSGServer(&server.Option{
 		Registry:       r,
 		RegisterOption: o,
+		Tags:           tags,
 		ShutDownWait:   drainTime,
 		Wrappers:       wrappers,
 	})
@@ -73,7 +74,7 @@ func serve(ctx context.Context, s settings, out io.Writer) error {
 		return err
 	}
 	defer r.Close()
-	srv, err := newServer(r, registry.RegisterOption{AppKey: s.app, Advertise: s.advertise}, count)
+	srv, err := newServer(r, registry.RegisterOption{AppKey: s.app, Advertise: s.advertise}, nil, count)
 	if err != nil {
 		return err
 	}

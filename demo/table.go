@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,10 +12,10 @@ import (
 func (r report) table() []string {
 	lines := []string{
 		r.clock(),
-		fmt.Sprintf("%-26s %-10s %9s %11s %7s %7s %4s", "provider", "state", "calls/s", "answered", "p50", "p99", "err"),
+		fmt.Sprintf("%-17s %-3s %-8s %-10s %8s %10s %6s %6s %4s", "provider", "idc", "state", "client", "calls/s", "answered", "p50", "p99", "err"),
 	}
 	for _, line := range append(r.rows, r.all) {
-		lines = append(lines, fmt.Sprintf("%-26s %-10s %9s %11s %7s %7s %4d", cut(line.name, 26), cut(line.state, 10),
+		lines = append(lines, fmt.Sprintf("%-17s %-3s %-8s %-10s %8s %10s %6s %6s %4d", cut(line.name, 17), cut(line.idc, 3), cut(line.state, 8), cut(line.client, 10),
 			grouped(uint64(line.perSecond)), grouped(line.answered), brief(line.p50), brief(line.p99), line.failed))
 	}
 	return lines
@@ -26,10 +27,12 @@ func (r report) line() string {
 	fmt.Fprintf(&b, "%s  %s calls/s  p50 %s  p99 %s  failed %d", r.clock(),
 		grouped(uint64(r.all.perSecond)), brief(r.all.p50), brief(r.all.p99), r.all.failed)
 	for _, provider := range r.rows {
-		fmt.Fprintf(&b, " | %s %s %s/s", provider.name, provider.state, grouped(uint64(provider.perSecond)))
+		fmt.Fprintf(&b, " | %s %s/s", strings.Join(slices.DeleteFunc([]string{provider.name, provider.idc, provider.state, provider.client}, isEmpty), " "), grouped(uint64(provider.perSecond)))
 	}
 	return b.String()
 }
+
+func isEmpty(s string) bool { return s == "" }
 
 func (r report) clock() string {
 	elapsed := fmt.Sprintf("%5.1fs", r.elapsed.Seconds())

@@ -11,8 +11,8 @@ import (
 var someReport = report{
 	elapsed: 2500 * time.Millisecond, duration: 8 * time.Second,
 	rows: []row{
-		{name: "127.0.0.1:40001", state: "serving", perSecond: 12345.6, answered: 1234567, p50: 90 * time.Microsecond, p99: 1234 * time.Microsecond},
-		{name: "[2001:db8:0:0:0:0:0:17]:65535", state: "disconnecting", failed: 12, p50: 34 * time.Millisecond, p99: 1500 * time.Millisecond},
+		{name: "127.0.0.1:40001", standing: standing{"lf", "serving", "connected"}, perSecond: 12345.6, answered: 1234567, p50: 90 * time.Microsecond, p99: 1234 * time.Microsecond},
+		{name: "[2001:db8:0:0:0:0:0:17]:65535", standing: standing{"", "disconnecting", "half-connected"}, failed: 12, p50: 34 * time.Millisecond, p99: 1500 * time.Millisecond},
 	},
 	all: row{name: allCalls, perSecond: 12345, answered: 1234567, failed: 3, p50: 1, p99: 2},
 }
@@ -20,10 +20,10 @@ var someReport = report{
 func TestTable(t *testing.T) {
 	want := []string{
 		"  2.5s of 8s",
-		"provider                   state        calls/s    answered     p50     p99  err",
-		"127.0.0.1:40001            serving       12,345   1,234,567    90µs  1.23ms    0",
-		"[2001:db8:0:0:0:0:0:17]:6… disconnec…         0           0    34ms   1.50s   12",
-		"all calls                                12,345   1,234,567     0µs     0µs    3",
+		"provider          idc state    client      calls/s   answered    p50    p99  err",
+		"127.0.0.1:40001   lf  serving  connected    12,345  1,234,567   90µs 1.23ms    0",
+		"[2001:db8:0:0:0:…     disconn… half-conn…        0          0   34ms  1.50s   12",
+		"all calls                                   12,345  1,234,567    0µs    0µs    3",
 	}
 	got := someReport.table()
 	if !slices.Equal(got, want) {
@@ -37,7 +37,7 @@ func TestTable(t *testing.T) {
 }
 
 func TestLine(t *testing.T) {
-	const want = "  2.5s of 8s  12,345 calls/s  p50 0µs  p99 0µs  failed 3 | 127.0.0.1:40001 serving 12,345/s | [2001:db8:0:0:0:0:0:17]:65535 disconnecting 0/s"
+	const want = "  2.5s of 8s  12,345 calls/s  p50 0µs  p99 0µs  failed 3 | 127.0.0.1:40001 lf serving connected 12,345/s | [2001:db8:0:0:0:0:0:17]:65535 disconnecting half-connected 0/s"
 	if got := someReport.line(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -4,9 +4,10 @@ package main
 var usage = map[role]string{
 	roleShow: `Shows sinew at work, all in this process: a registry, three providers of an
 arithmetic and a text service on loopback TCP, and a client that calls them from
-many goroutines and checks every reply. Half-way one provider is killed, then it
-comes back, then another one is drained. A gateway takes HTTP meanwhile: the
-lines to paste into another terminal are printed.
+many goroutines and checks every reply. One provider is paused for a while, one
+moved to another idc and back by its tag in the registry, one killed and started
+again, one drained; no call may fail. A gateway takes HTTP meanwhile: the lines
+to paste into another terminal are printed.
 
   go run ./demo                  the whole show
   go run ./demo server -h        one server in this process
