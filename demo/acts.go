@@ -19,9 +19,9 @@ func (st *stage) acts(ctx context.Context) error {
 	begun := time.Now()
 	for _, a := range []act{
 		{0.125, st.pauseThird},
-		{0.35, st.resumeThird},
-		{0.425, st.moveSecondAway},
-		{0.525, st.moveSecondBack},
+		{0.4, st.resumeThird},
+		{0.475, st.moveSecondAway},
+		{0.55, st.moveSecondBack},
 		{0.6, st.killFirst},
 		{0.725, st.restartFirst},
 		{0.85, st.drainSecond},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/sinew-rpc/sinew/client"
 	"github.com/sinew-rpc/sinew/protocol"
 )
 
@@ -54,9 +55,17 @@ func (f *failures) add(err error) {
 		f.kinds = make(map[failure]*failureCount)
 	}
 	if f.kinds[kind] == nil {
-		f.kinds[kind] = &failureCount{failure: kind, example: err.Error()}
+		f.kinds[kind] = &failureCount{failure: kind, example: story(err)}
 	}
 	f.kinds[kind].calls++
+}
+
+// story is what err says, and what led to it.
+func story(err error) string {
+	if told, ok := client.Explain(err); ok {
+		return err.Error() + "\n" + told.String()
+	}
+	return err.Error()
 }
 
 // list returns a copy, the most frequent kind first.

@@ -37,7 +37,7 @@ func TestTheWholeShow(t *testing.T) {
 		`\* paused 127.0.0.1:\d+`,
 		`calls at 127.0.0.1:\d+ fail: its breaker is open`,
 		`127.0.0.1:\d+ does not answer heartbeats: degraded`,
-		`127.0.0.1:\d+ lf paused degraded \d+/s`,
+		`127.0.0.1:\d+ lf (paused|serving) degraded \d+/s`,
 		`127.0.0.1:\d+ answers heartbeats again`,
 		`its breaker is closed`,
 		`\* moved 127.0.0.1:\d+ to idc yf`,
