@@ -183,7 +183,7 @@ func (p *pursuit) forbids(m *member, err error) Stop {
 		return StopOutcome
 	case p.retried >= p.retries:
 		return StopRetries
-	case p.c.option.FailMode == FailOver && p.c.alone(m):
+	case p.c.option.FailMode == FailOver && p.alone(m):
 		return StopProviders
 	}
 	return 0
@@ -208,7 +208,7 @@ func (p *pursuit) pause(err error) time.Duration {
 func (p *pursuit) again(m *member, err error) *member {
 	stay := p.c.option.FailMode == FailRetry
 	if stay && !(protocol.IsRemote(err) && saysElsewhere(err)) {
-		if same := p.c.listed(m); same != nil && same.excluded == nil && same.conn.fit() {
+		if same := p.c.listed(m); same != nil && same.well() {
 			return same
 		}
 	}
@@ -251,10 +251,10 @@ func (c *sgClient) listed(m *member) *member {
 	return nil
 }
 
-// alone reports whether no call may go to anybody but m.
-func (c *sgClient) alone(m *member) bool {
-	for _, other := range c.view.Load().byNode {
-		if other.conn != m.conn {
+// alone reports whether the call may go to nobody but m.
+func (p *pursuit) alone(m *member) bool {
+	for _, other := range p.c.view.Load().byNode {
+		if other.conn != m.conn && p.target.tagged(other) {
 			return false
 		}
 	}

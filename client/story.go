@@ -86,7 +86,7 @@ func (c *sgClient) exclusion(ctx context.Context, m *member, t *target, attempts
 			return ""
 		}
 	}
-	if m.excluded != nil {
+	if m.excluded != nil && !(errors.Is(m.excluded, errTags) && t.tagged(m)) {
 		return m.excluded.Error()
 	}
 	if why := c.fits(ctx, m, t); why != "" {
@@ -100,8 +100,8 @@ func (c *sgClient) exclusion(ctx context.Context, m *member, t *target, attempts
 
 // fits says why m is not for this call, "" where it is.
 func (c *sgClient) fits(ctx context.Context, m *member, t *target) string {
-	if !hasTags(m.provider().Tags, t.call.tags) {
-		return fmt.Sprintf("its tags %v do not hold all of the call's, %v", m.provider().Tags, t.call.tags)
+	if !t.tagged(m) {
+		return fmt.Sprintf("its tags %v do not hold all of the call's, %v", m.provider().Tags, t.info.Tags)
 	}
 	for i, f := range c.option.Filters {
 		if !f.PerCall(ctx, t.info, m.node) {

@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/sinew-rpc/sinew/client"
 	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/registry"
 	"github.com/sinew-rpc/sinew/registry/memory"
 )
 
@@ -167,5 +169,61 @@ func TestTagsMoveUnderCalls(t *testing.T) {
 		}
 		close(stop)
 		wg.Wait()
+	})
+}
+
+// A broadcast is for those of the client's tags, or of the call's; not for who is
+// leaving.
+func TestABroadcastFollowsTags(t *testing.T) {
+	withTagged(t, []map[string]string{idc("lf"), idc("lf"), idc("yf")}, func(w *fleet) {
+		asked := func(ctx context.Context) (who []string) {
+			t.Helper()
+			var mu sync.Mutex
+			err := w.client.Broadcast(ctx, "Echo.Who", &text{}, func(from registry.Provider) any {
+				mu.Lock()
+				defer mu.Unlock()
+				who = append(who, from.Addr)
+				return new(text)
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			slices.Sort(who)
+			return who
+		}
+		if got := asked(context.Background()); !slices.Equal(got, []string{"p0", "p1"}) {
+			t.Errorf("by the client's tags: %v", got)
+		}
+		away := client.With(context.Background(), client.Tags(idc("yf")))
+		if got := asked(away); !slices.Equal(got, []string{"p2"}) {
+			t.Errorf("by the call's: %v", got)
+		}
+		entry := w.status(0).Provider
+		entry.Draining = true
+		if err := w.registry.Register(context.Background(), registry.RegisterOption{}, entry); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got := asked(context.Background()); !slices.Equal(got, []string{"p1"}) {
+			t.Errorf("with one that is leaving: %v", got)
+		}
+	})
+}
+
+// A call that stays with its provider stays there by its own tags too.
+func TestAShiftedCallIsTriedAgainAtTheSameProvider(t *testing.T) {
+	withFleet(t, 2, func(op *client.SGOption) {
+		inLF(op)
+		list(t, op.Registry.(*memory.Registry), p(0), idc("lf"))
+		list(t, op.Registry.(*memory.Registry), p(1), idc("yf"))
+		op.FailMode, op.Retries = client.FailRetry, 2
+	}, func(w *fleet) {
+		w.fail(1, protocol.NewError(protocol.Unavailable, "no database"))
+		ctx := client.With(context.Background(), client.Tags(idc("yf")), client.Idempotent())
+		err := w.client.Call(ctx, "Echo.Sick", &text{}, nil)
+		story, ok := client.Explain(err)
+		if !ok || len(story.Attempts) != 3 || story.Attempts[2].Provider != "mem@p1" || story.Stop != client.StopRetries {
+			t.Errorf("%v: %v", err, story)
+		}
 	})
 }
