@@ -43,6 +43,7 @@ func TestKilledServerEndsItsCallsAtOnce(t *testing.T) {
 					t.Errorf("a call returned %v after the reset", late)
 				}
 			}
+			server.Wait() // its listener may be closed later than its connections
 			err := c.Call(t.Context(), "Echo.Say", new(echo.Body), nil)
 			wantError(t, err, protocol.Unavailable, protocol.NotSent)
 		})
