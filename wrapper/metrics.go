@@ -180,15 +180,19 @@ type measurement struct {
 	recorder Recorder
 	max      int
 	series   Series
-	begun    time.Time
+	begun    time.Duration // since epoch
 	code     protocol.Code
 	known    bool // the method exists
 }
 
+// epoch is what the monotonic clock is read against: that alone costs half of
+// what time.Now does.
+var epoch = time.Now()
+
 func measure(to *meters, recorder Recorder, max int, s Series) measurement {
 	recorder.InFlight(s.Kind, 1)
 	// A panic comes past without an outcome.
-	return measurement{meters: to, recorder: recorder, max: max, series: s, begun: time.Now(), code: protocol.Internal}
+	return measurement{meters: to, recorder: recorder, max: max, series: s, begun: time.Since(epoch), code: protocol.Internal}
 }
 
 // outcome notes what it came to.
@@ -199,7 +203,7 @@ func (d *measurement) outcome(err error) {
 
 // end reports it, after a panic too.
 func (d *measurement) end() {
-	d.meters.of(d.recorder, d.max, d.series, d.known).Measured(d.code, time.Since(d.begun))
+	d.meters.of(d.recorder, d.max, d.series, d.known).Measured(d.code, time.Since(epoch)-d.begun)
 	d.recorder.InFlight(d.series.Kind, -1)
 }
 
