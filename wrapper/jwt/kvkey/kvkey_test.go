@@ -298,3 +298,21 @@ func TestWhatCannotBeFollowed(t *testing.T) {
 		}
 	}
 }
+
+// What Parse takes for keys, a KeySet takes or refuses; neither panics.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(`{"keys":[]}`))
+	f.Add([]byte(`{"keys":[{"kid":"h","alg":"HS256","kty":"oct","k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}]}`))
+	f.Add([]byte(`{"keys":[{"kid":"e","alg":"ES256","kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}`))
+	f.Add([]byte(`{"keys":[null,{"kty":"OKP","crv":"Ed25519","x":""}]}`))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		list, err := kvkey.Parse(value)
+		if err != nil {
+			return
+		}
+		keys, err := jwt.NewKeySet(list...)
+		if err == nil && len(keys.IDs()) != len(list) {
+			t.Errorf("%d keys became %v", len(list), keys.IDs())
+		}
+	})
+}
