@@ -422,10 +422,26 @@ func TestTokenSourceLeavesMessagesAlone(t *testing.T) {
 	}
 }
 
+// contexts gives away what Admit is asked with.
+type contexts struct {
+	server.BaseWrapper
+	to chan context.Context
+}
+
+func (c contexts) Admit(ctx context.Context, _ *protocol.Header, _ int) error {
+	c.to <- ctx
+	return nil
+}
+
 func TestAuthThatIsRememberedCostsLittle(t *testing.T) {
+	given := contexts{to: make(chan context.Context, 1)}
+	_, network := serve(t, server.Option{Wrappers: []server.Wrapper{given}})
+	if _, err := call(dial(t, network, client.Option{}), t.Context(), "Who", ""); err != nil {
+		t.Fatal(err)
+	}
 	auth := &wrapper.Auth{Verifier: wrapper.StaticTokens(map[string]string{secret: "billing"})}
 	h := &protocol.Header{MetaData: map[string]string{protocol.MetaAuth: secret}}
-	ctx := context.Background()
+	ctx := <-given.to // of a connection
 	if allocs := testing.AllocsPerRun(100, func() {
 		if err := auth.Admit(ctx, h, 0); err != nil {
 			t.Fatal(err)
