@@ -6,10 +6,12 @@
 //	client      SGClient, governed, over all providers of an application;
 //	            RPCClient, one connection to one provider
 //	wrapper     what governs calls: a chain that can be read and extended
-//	registry    who provides what: Peer2Peer, registry/memory, registry/libkv
+//	registry    who provides what: Peer2Peer, registry/memory, registry/libkv,
+//	            and registry/dubbo for what Dubbo provides
 //	selector    which provider gets a call, and which may not
 //	ratelimit   token buckets; ratelimit/redis, one rate for a cluster
-//	gateway     HTTP, JSON and REST to the same services
+//	gateway     HTTP, JSON and REST to the same services; gateway/jsonrpc and
+//	            gateway/dubbo, both ways
 //	protocol    the frame, errors with outcomes, metadata, serializers
 //	transport   connections: tcp, tls, unix, ws and an in-memory network
 //

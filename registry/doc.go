@@ -12,7 +12,8 @@
 //   - [Peer2PeerRegistry], a list written in code, for programs that know their
 //     peers;
 //   - registry/memory, for servers and clients of one process;
-//   - registry/libkv, on ZooKeeper, etcd, Consul or a BoltDB file.
+//   - registry/libkv, on ZooKeeper, etcd, Consul or a BoltDB file;
+//   - registry/dubbo, in the layout of Apache Dubbo on ZooKeeper.
 //
 // Who writes another one publishes its lists through a [Feed], which is the
 // reading half of the interface, prepares what it is given with

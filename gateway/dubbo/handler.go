@@ -1,6 +1,7 @@
 package dubbo
 
 import (
+	"maps"
 	"net/http"
 	"path"
 	"strings"
@@ -36,6 +37,7 @@ func NewHandler(g *gateway.Gateway, option *Option) (http.Handler, error) {
 	if option != nil {
 		o = *option
 	}
+	o.Services = maps.Clone(o.Services)
 	o.JSONRPC.Positional = o.Positional
 	o.JSONRPC.Resolve = o.resolve
 	return jsonrpc.NewHandler(g, &o.JSONRPC)

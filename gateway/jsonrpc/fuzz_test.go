@@ -41,6 +41,35 @@ func FuzzParseRequest(f *testing.F) {
 	})
 }
 
+// FuzzParseResponses gives a client what no server should send.
+func FuzzParseResponses(f *testing.F) {
+	for _, s := range []string{
+		`{"jsonrpc":"2.0","id":1,"result":{"a":[1,"]"]}}`, `{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"no","data":{"code":"not_found"}}}`,
+		`[{"jsonrpc":"2.0","id":1,"result":1},{"jsonrpc":"2.0","id":2,"error":null}]`, `[]`, `[1]`, `null`, `{"id":1,"error":[]}`,
+	} {
+		f.Add([]byte(s), true)
+		f.Add([]byte(s), false)
+	}
+	f.Fuzz(func(t *testing.T, text []byte, batch bool) {
+		responses, err := parseResponses(text, batch)
+		if err != nil {
+			return
+		}
+		for _, r := range responses {
+			if (r.fault == nil) == (r.result == nil) {
+				t.Errorf("%q: a response with both or neither: %+v", text, r)
+			}
+			if r.fault == nil && !json.Valid(r.result) {
+				t.Errorf("%q: the result %q is no JSON", text, r.result)
+			}
+		}
+		wanted := map[int32]*BatchCall{1: {}, 2: {}}
+		if err := settle(wanted, responses); err == nil && !batch && wanted[1] != nil && wanted[2] != nil {
+			t.Errorf("%q settled nothing", text)
+		}
+	})
+}
+
 // rebuilt makes a value of the parts that members and elements yield.
 func rebuilt(t *testing.T, value json.RawMessage) []byte {
 	t.Helper()

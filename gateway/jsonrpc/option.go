@@ -3,6 +3,7 @@ package jsonrpc
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -60,6 +61,7 @@ func (o *Option) withDefaults() (Option, error) {
 	c.MaxDepth = cmp.Or(c.MaxDepth, protocol.MaxDepth)
 	c.MaxBatch = cmp.Or(c.MaxBatch, DefaultMaxBatch)
 	c.BatchConcurrency = cmp.Or(c.BatchConcurrency, DefaultBatchConcurrency)
+	c.Positional = maps.Clone(c.Positional)
 	if c.Resolve == nil {
 		c.Resolve = cutMethod
 	}

@@ -19,6 +19,7 @@ func (r *Registry) keep() {
 	defer close(r.done)
 	list := listing{registry: r}
 	var pause backoff.Backoff
+	told := false // that there is no session
 	for r.ctx.Err() == nil {
 		k := keeper{Registry: r, list: &list}
 		err := k.run()
@@ -27,13 +28,17 @@ func (r *Registry) keep() {
 		}
 		if k.lists > 0 {
 			pause.Reset()
-			log.Warningf("registry/dubbo: %s: %v; the last list stays", r.option.Interface, err)
-		} else {
+			told = false
+		}
+		if told {
 			log.V(1).Infof("registry/dubbo: %s: %v", r.option.Interface, err)
+		} else {
+			log.Warningf("registry/dubbo: %s: %v; the last list stays until ZooKeeper is back", r.option.Interface, err)
+			told = true
 		}
 		r.fail(err)
 		list.stale(err)
-		_ = pause.Wait(r.ctx) // ends the loop when it is cut short
+		_ = pause.Wait(r.ctx) // its error is the end of the loop
 	}
 }
 

@@ -72,7 +72,7 @@ func TestOfTwoEntriesWithOneKeyTheYoungerCounts(t *testing.T) {
 	r := &Registry{option: *o}
 	l := listing{registry: r}
 	var both []string
-	for _, at := range []int64{2000, 1000} {
+	for _, at := range []int64{1_700_000_002_000, 1_700_000_001_000} {
 		node, err := o.nodeOf(registry.Provider{Network: "jsonrpc", Addr: "a:1", Started: time.UnixMilli(at)})
 		if err != nil {
 			t.Fatal(err)
@@ -82,7 +82,7 @@ func TestOfTwoEntriesWithOneKeyTheYoungerCounts(t *testing.T) {
 	l.begin()
 	l.fresh(both)
 	ps, _, err := r.Providers(t.Context())
-	if err != nil || len(ps) != 1 || ps[0].Started.UnixMilli() != 2000 {
+	if err != nil || len(ps) != 1 || ps[0].Started.UnixMilli() != 1_700_000_002_000 {
 		t.Errorf("%+v, %v", ps, err)
 	}
 }
