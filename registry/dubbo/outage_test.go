@@ -154,6 +154,22 @@ func TestAFrozenServerIsLeftAndComeBackTo(t *testing.T) {
 	waitFor(t, reader, registry.Fresh, "10.0.0.1:1", "10.0.0.2:1")
 }
 
+func TestAnEnsembleLosesItsLeader(t *testing.T) {
+	servers := registryserver.ZooKeeperEnsemble(t, 3)
+	o := option(servers[0])
+	o.Servers = nil
+	for _, s := range servers {
+		o.Servers = append(o.Servers, s.Addr())
+	}
+	writer, reader := open(t, o), open(t, o)
+	register(t, writer, provider("10.0.0.1:1"))
+	waitFor(t, reader, registry.Fresh, "10.0.0.1:1")
+	leader, _ := registryserver.Leader(t, servers)
+	leader.Kill()
+	register(t, writer, provider("10.0.0.2:1"))
+	waitFor(t, reader, registry.Fresh, "10.0.0.1:1", "10.0.0.2:1")
+}
+
 func TestCloseDoesNotWaitForAFrozenServer(t *testing.T) {
 	server := registryserver.ZooKeeper(t)
 	r := open(t, option(server))
