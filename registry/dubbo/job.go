@@ -25,7 +25,7 @@ func (r *Registry) do(ctx context.Context, run func(*session) error) error {
 		}
 		select {
 		case err := <-j.done:
-			if err == nil || alive(err) {
+			if err == nil || answered(err) {
 				return err
 			}
 		case <-ctx.Done():

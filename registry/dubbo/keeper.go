@@ -92,7 +92,7 @@ func (k *keeper) announce() error {
 	if err == nil {
 		err = k.session.swap(k.consumers, k.option.consumerNode(k.started), func(string) bool { return false })
 	}
-	if err != nil && alive(err) {
+	if answered(err) {
 		log.Errorf("registry/dubbo: %s: this process is not listed as a consumer: %v", k.option.Interface, err)
 		return nil
 	}
@@ -128,7 +128,7 @@ func (k *keeper) work() error {
 		case j := <-k.jobs:
 			err = j.run(k.session)
 			j.done <- err
-			if alive(err) {
+			if answered(err) {
 				err = nil // it is the caller's
 			}
 		}
@@ -194,7 +194,7 @@ func (k *keeper) restore(present map[string]bool) error {
 // session: the list can still be read, and the next poll tries again.
 func (k *keeper) rewrite(e entry) error {
 	err := k.write(k.session, e)
-	if err != nil && alive(err) {
+	if answered(err) {
 		log.Errorf("registry/dubbo: %s: %s is not registered: %v", k.option.Interface, e.provider.ProviderKey, err)
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -83,10 +84,19 @@ func (s *session) close() {
 	}
 }
 
-// alive reports whether err is the server's answer, rather than the lack of one.
-func alive(err error) bool {
-	return !errors.Is(err, zk.ErrConnectionClosed) && !errors.Is(err, zk.ErrClosing) &&
-		!errors.Is(err, zk.ErrSessionExpired) && !errors.Is(err, zk.ErrNoServer) && !errors.Is(err, zk.ErrSessionMoved)
+// errContended says that others wrote to the same place again and again.
+var errContended = errors.New("others came between each time")
+
+// answers are the errors that a server sends. Every other error of a call, such as
+// those of package net, says that the connection is lost.
+var answers = []error{
+	zk.ErrNoNode, zk.ErrNodeExists, zk.ErrNoAuth, zk.ErrBadVersion, zk.ErrNotEmpty, zk.ErrNoChildrenForEphemerals,
+	zk.ErrInvalidACL, zk.ErrAuthFailed, zk.ErrBadArguments, zk.ErrAPIError, errContended,
+}
+
+// answered reports whether err is the server's answer, rather than the lack of one.
+func answered(err error) bool {
+	return slices.ContainsFunc(answers, func(answer error) bool { return errors.Is(err, answer) })
 }
 
 // makePath creates a node and those above it, to stay, where they are missing.
@@ -134,7 +144,7 @@ func (s *session) swap(dir, node string, stale func(child string) bool) error {
 			return fmt.Errorf("writing to %s: %w", dir, err)
 		}
 	}
-	return fmt.Errorf("writing to %s: others came between %d times: %w", dir, swapTries, err)
+	return fmt.Errorf("writing to %s, %d times: %w", dir, swapTries, errContended)
 }
 
 func (s *session) swapOps(dir, node string, stale func(string) bool) (ops []any, err error) {
