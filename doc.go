@@ -14,6 +14,7 @@
 //	            gateway/dubbo, both ways
 //	protocol    the frame, errors with outcomes, metadata, serializers
 //	transport   connections: tcp, tls, unix, ws and an in-memory network
+//	cmd/sinew   the command line: ls, call, watch, ping, bench, drain
 //
 // A program imports what it uses: the server and the client link no registry
 // driver and no metrics library.

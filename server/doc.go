@@ -19,6 +19,8 @@
 // The files: option.go and wrapper.go are what a server is made of; serve.go
 // accepts connections and connection.go gives them their places; admission.go
 // decides by the header; peer.go is the way back to the client; shutdown.go ends
-// it all; registration.go keeps provider.go's description of an address in the
-// registry; backend.go serves a gateway in the same process; stats.go counts.
+// it all, age.go a connection that is old; registration.go keeps provider.go's
+// description of an address in the registry; backend.go serves a gateway in the same
+// process; stats.go counts; introspect.go and admin.go are the framework's own
+// services.
 package server

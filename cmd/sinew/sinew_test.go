@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -351,7 +350,6 @@ func TestWatchOnATerminal(t *testing.T) {
 	p := startProvider(t, setup{})
 	cmd := exec.Command(script, "-qec", path+" watch -n 3 --interval 50ms --addr "+p.addr, "/dev/null")
 	cmd.Env = append(cleanEnv(), "TERM=xterm")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
