@@ -37,6 +37,3 @@ func (s *screen) show(lines []string) {
 	s.shown = len(lines)
 	fmt.Fprint(s.out, text)
 }
-
-// settle lets what is shown stand.
-func (s *screen) settle() { s.shown = 0 }
