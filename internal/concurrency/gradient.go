@@ -20,7 +20,9 @@ const (
 const (
 	quietPart     = 3 // of the limit: so few do not feel each other
 	measureEvery  = 10 * time.Second
-	measureShare  = 50                     // at least so many latencies lie between two measurements
+	measureShare  = 50          // at least so many latencies lie between two measurements
+	doubtEvery    = time.Second // both are less where the last one is not quite believed
+	doubtShare    = 10
 	measureAtMost = 200 * time.Millisecond // or three latencies, if that is longer
 	measureEnough = 64                     // samples that are a measurement
 )
@@ -36,7 +38,7 @@ type gradient struct {
 	latency time.Duration // of requests lately
 
 	// Of the window:
-	window       int // counts them
+	window       int // counts them, from 1
 	opened       time.Time
 	told         int
 	took, noLoad float64 // sums in nanoseconds: what they took, what they would have
@@ -48,13 +50,14 @@ type gradient struct {
 	measured  int       // samples since the last began
 	measureAt time.Time // when the next is due
 	until     time.Time // when the one that goes on ends; zero while none does
+	doubted   bool      // by it, latency would have risen more than is believed
 }
 
 func newGradient(s Settings, now time.Time) gradient {
 	low, high := float64(max(1, s.Min)), float64(max(1, s.Min, s.Max))
 	return gradient{
 		limit: min(max(float64(s.Initial), low), high), min: low, max: high,
-		opened: now, measureAt: now.Add(measureEvery),
+		opened: now, window: 1, measureAt: now.Add(measureEvery),
 	}
 }
 
@@ -63,9 +66,10 @@ func newGradient(s Settings, now time.Time) gradient {
 type Kind struct {
 	noLoad float64 // nanoseconds, an average
 	weight float64 // of that average, in samples; 0 when nothing is known
+	known  bool    // weight has been mostWeight
 	epoch  int     // of the last sample
 	window int     // of the last sample
-	most   float64 // that noLoad may become in that window
+	most   float64 // that noLoad may become in that window, once it is known
 }
 
 // Weights of what is known, in samples: at most, and when a measurement begins,
@@ -75,10 +79,15 @@ const (
 	stillWeight = 8
 )
 
-// steepestRise is how much what is well known may rise in a window. When the
-// server can suddenly do less, the limit falls quicker than that: otherwise the
-// first to feel it would pass for requests without load.
-const steepestRise = 1.03
+// How much what is known may rise: in a window, and by a measurement. When the
+// server can suddenly do less, the limit falls quicker than the first, or those
+// that feel it first would pass for requests without load. And a server that
+// stood still during a measurement has not shown that it is slow: the next one
+// comes soon.
+const (
+	windowRise  = 1.03
+	measureRise = 2
+)
 
 // learn takes in that the work took so long without load.
 func (k *Kind) learn(took float64, g *gradient) {
@@ -86,13 +95,19 @@ func (k *Kind) learn(took float64, g *gradient) {
 		k.epoch, k.weight = g.epoch, min(k.weight, stillWeight)
 	}
 	if k.window != g.window {
-		k.window, k.most = g.window, k.noLoad*steepestRise
+		k.window, k.most = g.window, k.noLoad*windowRise
+		if g.measuring() {
+			k.most = k.noLoad * measureRise
+		}
 	}
-	known := k.weight == mostWeight && !g.measuring()
 	k.weight = min(k.weight+1, mostWeight)
 	k.noLoad += (took - k.noLoad) / k.weight
-	if known {
-		k.noLoad = min(k.noLoad, k.most)
+	if k.known && k.noLoad > k.most {
+		k.noLoad = k.most
+		g.doubted = g.doubted || g.measuring()
+	}
+	if !k.known && k.weight == mostWeight {
+		k.known, k.most = true, k.noLoad*windowRise
 	}
 }
 
@@ -137,8 +152,8 @@ func (g *gradient) sample(k *Kind, took time.Duration, quiet bool) {
 func (g *gradient) tick(now time.Time) {
 	if g.measuring() {
 		if g.measured >= measureEnough || now.After(g.until) {
-			g.until = time.Time{}
-			g.measureAt = now.Add(max(measureEvery, measureShare*g.latency))
+			g.until, g.measured = time.Time{}, 0
+			g.measureAt = now.Add(g.measureAgain())
 			g.open(now)
 		}
 		return
@@ -168,11 +183,20 @@ func (g *gradient) open(now time.Time) {
 func (g *gradient) measure(now time.Time) {
 	if g.pressed && g.measured < measureEnough {
 		g.epoch++
+		g.doubted = false
 		g.until = now.Add(max(measureAtMost, 3*g.latency))
 	} else {
 		g.measureAt = now.Add(measureEvery)
 	}
 	g.measured, g.pressed = 0, false
+}
+
+// measureAgain returns when to measure next.
+func (g *gradient) measureAgain() time.Duration {
+	if g.doubted {
+		return max(doubtEvery, doubtShare*g.latency)
+	}
+	return max(measureEvery, measureShare*g.latency)
 }
 
 // move sets the limit after a window in which requests took stretch times what

@@ -99,6 +99,22 @@ func TestWorkThatHasBecomeSlower(t *testing.T) {
 	})
 }
 
+// The server stands still now and then, for its collector or its neighbours, also
+// while latency without load is measured: that does not pass for slow work.
+func TestAServerThatStandsStillNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newServer(16, settings)
+		kind := new(Kind)
+		for _, every := range []time.Duration{700 * time.Millisecond, 1700 * time.Millisecond} {
+			v.load(t, 20*time.Second, traffic{perSecond: 8000, kind: kind, hold: stalling(10*time.Millisecond, 300*time.Millisecond, every)})
+			v.forget()
+			v.load(t, 4*time.Second, traffic{perSecond: 8000, kind: kind, hold: always(10 * time.Millisecond)})
+			goodput(t, v, 0, 0.95*4*1600)
+			wantLimit(t, v, 16, 80)
+		}
+	})
+}
+
 // A mix of quick and slow methods, whose shares change, and one that is quick
 // nine times of ten: none is overload.
 func TestAMixOfWorkIsNoOverload(t *testing.T) {

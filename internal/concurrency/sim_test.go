@@ -48,6 +48,18 @@ type traffic struct {
 	hold      func() time.Duration
 }
 
+// stalling holds a slot for d, and whoever holds one when the whole server stands
+// still, for span every so often, until that is over.
+func stalling(d, span, every time.Duration) func() time.Duration {
+	begun := time.Now()
+	return func() time.Duration {
+		if at := time.Since(begun) % every; at+d > every-span {
+			return every - at
+		}
+		return d
+	}
+}
+
 func always(d time.Duration) func() time.Duration { return func() time.Duration { return d } }
 
 // load sends requests for so long at random times (an open loop), and waits for
