@@ -19,6 +19,7 @@ type overloadOptions struct {
 	markdown bool
 	plot     string
 	raw      string
+	note     string
 }
 
 func parseOverloadOptions(args []string) (overloadOptions, error) {
@@ -33,6 +34,7 @@ func parseOverloadOptions(args []string) (overloadOptions, error) {
 	f.StringVar(&only, "peers", "", "rows to measure, a comma list of names or of what stands before the slash (default all)")
 	f.BoolVar(&o.markdown, "markdown", false, "print Markdown")
 	f.StringVar(&o.plot, "plot", "", "file for a plot, as SVG")
+	f.StringVar(&o.note, "note", "", "what else is to be known of the run, for the head of the report")
 	f.StringVar(&o.raw, "raw", "", "file for each single result as a line of JSON")
 	if err := f.Parse(args); err != nil {
 		return o, err

@@ -52,6 +52,9 @@ func (r overloadReport) printHead(w io.Writer) error {
 		fmt.Sprintf("Load: an open loop of %v at %d calls a second, %v at %d, %v at %d; a call is good when it is answered within %v of when it was due",
 			o.Calm, load.Capacity*3/4, o.For, load.Capacity*o.Times, o.Calm, load.Capacity*3/4, o.Deadline),
 	}
+	if o.note != "" {
+		lines = append(lines, "Note: "+o.note)
+	}
 	_, err := fmt.Fprintf(w, "%s\n%s%s\n%s", title, bullet, strings.Join(lines, "\n"+bullet), picture)
 	return err
 }
