@@ -13,12 +13,13 @@ UNIT = $(shell $(GO) list ./... | grep -v '/e2e')
 # installed it.
 export SINEW_REQUIRE_SERVERS ?= 1
 
-.PHONY: all servers node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all dubbo purego benchmark-builds otel-builds otel connect fuzz fuzz-smoke bench overload cover help
+.PHONY: all servers browser node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all dubbo purego benchmark-builds otel-builds otel connect docs-page fuzz fuzz-smoke bench overload cover help
 
 all: test
 
 help:
 	@echo "servers   installs ZooKeeper, etcd and Redis by apt-get, where they are missing"
+	@echo "browser   installs Chromium by apt-get, where it is missing"
 	@echo "node-packages  installs what e2e/jayson runs beside sinew, by npm"
 	@echo "lint      gofmt, go vet, staticcheck"
 	@echo "test      lint, unit tests with the race detector, core end-to-end tests"
@@ -33,11 +34,14 @@ test: servers node-packages lint unit purego benchmark-builds otel-builds connec
 	@echo "== test: passed"
 
 test-all: export SINEW_REQUIRE_CONSUL = 1
-test-all: servers node-packages consul lint unit purego benchmark-builds otel connect e2e-all outages-all dubbo fuzz-smoke
+test-all: servers browser node-packages consul lint unit purego benchmark-builds otel connect docs-page e2e-all outages-all dubbo fuzz-smoke
 	@echo "== test-all: passed"
 
 servers:
 	@e2e/scripts/install-servers
+
+browser:
+	@e2e/scripts/install-browser
 
 node-packages:
 	@e2e/scripts/install-node-packages
@@ -123,6 +127,10 @@ otel:
 connect:
 	@echo "== the Connect protocol's own client against the gateway"
 	@cd e2e/connect && $(GO) vet ./... && $(GO) test $(TESTFLAGS) ./...
+
+docs-page:
+	@echo "== the page of services in Chromium, and its document"
+	@cd e2e/docs && $(GO) vet ./... && $(GO) test -count=1 -timeout=10m ./...
 
 # One target after the other: go test fuzzes one at a time.
 fuzz:

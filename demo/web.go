@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/sinew-rpc/sinew/gateway"
 	"github.com/sinew-rpc/sinew/gateway/dubbo"
 	"github.com/sinew-rpc/sinew/gateway/jsonrpc"
 	"github.com/sinew-rpc/sinew/gateway/middleware"
+	"github.com/sinew-rpc/sinew/gateway/openapi"
 )
 
 // maxRequest bounds the body of a request to the gateway, in bytes.
@@ -63,6 +66,7 @@ func routes(g *gateway.Gateway) error {
 		g.Bind("POST /v1/products", "ArithService.Multiply"),
 		g.Handle("POST /jsonrpc", rpc),
 		g.Handle("POST /com.example.ArithService", arith),
+		openapi.Mount(g, &openapi.Option{Title: "The demo's services"}),
 	)
 }
 
@@ -80,27 +84,27 @@ type curl struct {
 	form string // of the call
 	args string // of curl, without the address
 	path string
+	to   string // where its output goes, as in a shell
 	want string // what it prints
 }
 
 // curls are calls in every form, for the reader to paste.
 var curls = []curl{
-	{"JSON", `--json '{"A":1,"B":2}'`, "/ArithService/Add", `{"C":3}`},
-	{"an error", `--json '{"A":1,"B":0}'`, "/ArithService/Divide", `{"code":"invalid_argument","message":"division by zero: B must not be 0"}`},
-	{"REST", ``, "/v1/sums/1/2", `{"C":3}`},
-	{"a form", `-d A=6 -d B=7`, "/v1/products", `{"C":42}`},
-	{"a route", ``, "/view/health", `{"status":"ok"}`},
-	{"JSON-RPC", `--json '{"jsonrpc":"2.0","method":"ArithService.Add","params":{"A":1,"B":2},"id":1}'`, "/jsonrpc", `{"jsonrpc":"2.0","result":{"C":3},"id":1}`},
-	{"Dubbo", `--json '{"jsonrpc":"2.0","method":"add","params":[1,2],"id":1}'`, "/com.example.ArithService", `{"jsonrpc":"2.0","result":{"C":3},"id":1}`},
-	{"a frame's header", `-H 'rpc-header-service_name: ArithService' -H 'rpc-header-method_name: Add' -H 'rpc-header-serialize_type: 1' -d '{"A":1,"B":2}'`, "/invoke", `{"C":3}`},
+	{"JSON", `--json '{"A":1,"B":2}'`, "/ArithService/Add", "", `{"C":3}`},
+	{"an error", `--json '{"A":1,"B":0}'`, "/ArithService/Divide", "", `{"code":"invalid_argument","message":"division by zero: B must not be 0"}`},
+	{"REST", ``, "/v1/sums/1/2", "", `{"C":3}`},
+	{"a form", `-d A=6 -d B=7`, "/v1/products", "", `{"C":42}`},
+	{"a route", ``, "/view/health", "", `{"status":"ok"}`},
+	{"JSON-RPC", `--json '{"jsonrpc":"2.0","method":"ArithService.Add","params":{"A":1,"B":2},"id":1}'`, "/jsonrpc", "", `{"jsonrpc":"2.0","result":{"C":3},"id":1}`},
+	{"Dubbo", `--json '{"jsonrpc":"2.0","method":"add","params":[1,2],"id":1}'`, "/com.example.ArithService", "", `{"jsonrpc":"2.0","result":{"C":3},"id":1}`},
+	{"a frame's header", `-H 'rpc-header-service_name: ArithService' -H 'rpc-header-method_name: Add' -H 'rpc-header-serialize_type: 1' -d '{"A":1,"B":2}'`, "/invoke", "", `{"C":3}`},
+	{"OpenAPI", ``, "/openapi.json", "| head -c 18", `{"openapi":"3.1.0"`},
 }
 
 // command is what the reader pastes.
 func (c curl) command(addr string) string {
-	if c.args == "" {
-		return "curl http://" + addr + c.path
-	}
-	return "curl " + c.args + " http://" + addr + c.path
+	words := []string{"curl", c.args, "http://" + addr + c.path, c.to}
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
 }
 
 // lines says how to call through the gateway.
@@ -109,5 +113,5 @@ func (w *web) lines() []string {
 	for _, c := range curls {
 		lines = append(lines, fmt.Sprintf("  %-61s # %s", c.command(w.addr), c.form))
 	}
-	return lines
+	return append(lines, "  http://"+w.addr+"/docs is for a browser")
 }

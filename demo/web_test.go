@@ -50,7 +50,7 @@ func TestCurlLines(t *testing.T) {
 		t.Run(args[0], func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			printed := make(chan struct{})
-			out := &watchedOutput{on: "/invoke", do: sync.OnceFunc(func() { close(printed) })}
+			out := &watchedOutput{on: "/docs", do: sync.OnceFunc(func() { close(printed) })}
 			ended := make(chan int, 1)
 			go func() { ended <- run(ctx, args, out, out) }()
 			select {

@@ -42,7 +42,7 @@ func Document(services []protocol.ServiceInfo, bindings []gateway.Binding, title
 		Components: &openapi31.Components{
 			Schemas: b.components.schemas,
 			SecuritySchemes: map[string]openapi31.SecuritySchemeOrReference{
-				authScheme: {SecurityScheme: &openapi31.SecurityScheme{HTTPBearer: &openapi31.SecuritySchemeHTTPBearer{}}},
+				authScheme: {SecurityScheme: &openapi31.SecurityScheme{HTTP: &openapi31.SecuritySchemeHTTP{Scheme: "bearer"}}},
 			},
 		},
 		Security: []map[string][]string{{}, {authScheme: {}}}, // with or without
