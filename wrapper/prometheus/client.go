@@ -14,10 +14,11 @@ type clientCollector struct {
 	metrics
 	client client.SGClient
 
-	calls, attempts, swallowed, retries, moves       emit
-	hedges, hedgeWins, budgetRefused, budgetLeft     emit
-	providers, excluded, connected, providerExcluded emit
-	connections, read, written                       emit
+	calls, attempts, swallowed, retries, moves     emit
+	hedges, hedgeWins, budgetRefused, budgetLeft   emit
+	providers, excluded, breakers                  emit
+	connected, degraded, tripped, providerExcluded emit
+	connections, read, written                     emit
 }
 
 // NewClientCollector returns a Collector that reads c when it is scraped, to be
@@ -37,11 +38,14 @@ type clientCollector struct {
 //	sinew_client_read_bytes_total
 //	sinew_client_written_bytes_total
 //	sinew_client_providers{state}             how many are in each state
-//	sinew_client_providers_excluded           how many calls do not go to
-//	sinew_client_provider_connected{provider} 1 or 0, with PerProvider
-//	sinew_client_provider_excluded{provider}  1 or 0, with PerProvider
+//	sinew_client_providers_by_breaker{breaker}   how many breakers are in each state
+//	sinew_client_providers_excluded              how many calls do not go to
+//	sinew_client_provider_connected{provider}    1 or 0, with PerProvider, as the rest
+//	sinew_client_provider_degraded{provider}
+//	sinew_client_provider_breaker_open{provider} 1 while it is half-open too
+//	sinew_client_provider_excluded{provider}
 //
-// state is that of client.State.
+// state is that of client.State, breaker that of client.BreakerState.
 func NewClientCollector(c client.SGClient, option *Option) (prom.Collector, error) {
 	if c == nil {
 		return nil, errors.New("prometheus: the client is nil")
@@ -64,9 +68,12 @@ func NewClientCollector(c client.SGClient, option *Option) (prom.Collector, erro
 	m.read = m.counter("read_bytes_total", "The bytes of frames that arrived.")
 	m.written = m.counter("written_bytes_total", "The bytes of frames that were sent.")
 	m.providers = m.gauge("providers", "The providers that are listed, by how the client stands with them.", "state")
+	m.breakers = m.gauge("providers_by_breaker", "The providers that are listed, by the state of their breaker.", "breaker")
 	m.excluded = m.gauge("providers_excluded", "The providers that calls do not go to.")
 	if o.PerProvider {
 		m.connected = m.gauge("provider_connected", "1 while there is a connection to the provider, else 0.", "provider")
+		m.degraded = m.gauge("provider_degraded", "1 while the provider answers no heartbeats, else 0.", "provider")
+		m.tripped = m.gauge("provider_breaker_open", "1 while the provider's breaker is open or half-open, else 0.", "provider")
 		m.providerExcluded = m.gauge("provider_excluded", "1 while calls do not go to the provider, else 0.", "provider")
 	}
 	return m, nil
@@ -95,20 +102,27 @@ func (c *clientCollector) Collect(ch chan<- prom.Metric) {
 // states shows the providers.
 func (c *clientCollector) states(ch chan<- prom.Metric, list []client.ProviderStatus) {
 	count := make(map[client.State]int)
+	breakers := make(map[client.BreakerState]int)
 	excluded := 0
 	for i, p := range list {
 		count[p.State]++
+		breakers[p.Breaker]++
 		if p.Excluded != nil {
 			excluded++
 		}
 		if c.option.PerProvider && (c.option.MaxProviders < 0 || i < c.option.MaxProviders) {
 			key := label(p.Provider.ProviderKey)
 			c.connected(ch, oneIf(p.State == client.Connected), key)
+			c.degraded(ch, oneIf(p.State == client.Degraded), key)
+			c.tripped(ch, oneIf(p.Breaker != client.BreakerClosed), key)
 			c.providerExcluded(ch, oneIf(p.Excluded != nil), key)
 		}
 	}
 	for _, state := range states() {
 		c.providers(ch, float64(count[state]), state.String())
+	}
+	for _, state := range []client.BreakerState{client.BreakerClosed, client.BreakerOpen, client.BreakerHalfOpen} {
+		c.breakers(ch, float64(breakers[state]), state.String())
 	}
 	c.excluded(ch, float64(excluded))
 }

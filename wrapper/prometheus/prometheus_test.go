@@ -32,6 +32,11 @@ func (Words) Echo(_ context.Context, req, res *Word) error {
 	return nil
 }
 
+// Sulk has its provider's breaker opened.
+func (Words) Sulk(context.Context, *Word, *Word) error {
+	return protocol.NewError(protocol.Unavailable, "not now")
+}
+
 func (Words) Fail(context.Context, *Word, *Word) error { return errors.New("out of paper") }
 
 // scrape returns what Prometheus would read, line by line, without comments.
@@ -64,10 +69,11 @@ func want(t *testing.T, got []string, lines ...string) {
 type system struct {
 	server  *server.SGServer
 	client  client.SGClient
+	network *transport.MemNetwork
 	metrics *prom.Registry
 }
 
-func start(t *testing.T, option *prometheus.Option, attempts bool) *system {
+func start(t *testing.T, option *prometheus.Option, attempts bool, change ...func(*client.SGOption)) *system {
 	t.Helper()
 	recorder, err := prometheus.NewRecorder(option)
 	if err != nil {
@@ -92,6 +98,9 @@ func start(t *testing.T, option *prometheus.Option, attempts bool) *system {
 	if attempts {
 		op.Wrappers = append(op.Wrappers, &wrapper.AttemptMetrics{Recorder: recorder, PerProvider: true})
 	}
+	for _, f := range change {
+		f(&op)
+	}
 	c, err := client.NewSGClient(op)
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +122,7 @@ func start(t *testing.T, option *prometheus.Option, attempts bool) *system {
 		t.Fatal(err)
 	}
 	metrics.MustRegister(recorder, ofServer, ofClient)
-	return &system{s, c, metrics}
+	return &system{s, c, network, metrics}
 }
 
 func (s *system) call(t *testing.T, method string) error {
@@ -163,6 +172,60 @@ func TestBothSidesAreShown(t *testing.T) {
 				t.Errorf("a method that nobody provides has a series: %s", line)
 			}
 		}
+	})
+}
+
+// What governs calls is seen as it happens: retries and their budget, a breaker
+// that opens and closes, a provider that is degraded and recovers.
+func TestTroublesAreShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, &prometheus.Option{PerProvider: true}, false, func(op *client.SGOption) {
+			op.FailMode, op.Retries = client.FailRetry, 2
+			op.CircuitBreakerThreshold, op.CircuitBreakerWindow = 3, time.Second
+			op.Heartbeat, op.HeartbeatInterval, op.HeartbeatDegradeThreshold = true, time.Second, 2
+			op.RequestTimeout = time.Minute
+		})
+		ctx := client.With(t.Context(), client.Idempotent())
+		var res Word
+		if err := s.client.Call(ctx, "Words.Sulk", &Word{}, &res); err == nil {
+			t.Fatal("no error")
+		}
+		synctest.Wait()
+		want(t, scrape(t, s.metrics),
+			`sinew_client_governed_calls_total 1`,
+			`sinew_client_governed_attempts_total 3`,
+			`sinew_client_retries_total 2`,
+			`sinew_client_retry_budget_left 8`,
+			`sinew_client_providers_by_breaker{breaker="open"} 1`,
+			`sinew_client_provider_breaker_open{provider="mem@words"} 1`,
+			`sinew_client_provider_excluded{provider="mem@words"} 1`,
+			`sinew_client_providers_excluded 1`,
+		)
+		time.Sleep(time.Second)
+		if err := s.call(t, "Echo"); err != nil { // the probe
+			t.Fatal(err)
+		}
+		synctest.Wait() // the list of who is chosen from is made anew
+		want(t, scrape(t, s.metrics),
+			`sinew_client_providers_by_breaker{breaker="closed"} 1`,
+			`sinew_client_providers_by_breaker{breaker="open"} 0`,
+			`sinew_client_provider_breaker_open{provider="mem@words"} 0`,
+			`sinew_client_providers_excluded 0`,
+		)
+		s.network.SetFaults(transport.BothWays(transport.MemPath{Blackhole: true}))
+		time.Sleep(4 * time.Second)
+		want(t, scrape(t, s.metrics),
+			`sinew_client_providers{state="degraded"} 1`,
+			`sinew_client_providers{state="connected"} 0`,
+			`sinew_client_provider_degraded{provider="mem@words"} 1`,
+		)
+		s.network.SetFaults(transport.MemFaults{})
+		time.Sleep(2 * time.Second)
+		want(t, scrape(t, s.metrics),
+			`sinew_client_providers{state="degraded"} 0`,
+			`sinew_client_providers{state="connected"} 1`,
+			`sinew_client_provider_degraded{provider="mem@words"} 0`,
+		)
 	})
 }
 
