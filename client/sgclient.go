@@ -191,7 +191,11 @@ func (c *sgClient) Providers() []ProviderStatus {
 	list := make([]ProviderStatus, len(v.list))
 	for i, m := range v.list {
 		state, guard, err := m.conn.status()
-		list[i] = ProviderStatus{Provider: m.provider().Clone(), State: state, Breaker: guard, Err: err, Unlisted: m.unlisted, Excluded: m.excluded}
+		excluded := m.excluded
+		if e := m.conn.broken(); e != nil && excluded == nil {
+			excluded = e // since the view was made
+		}
+		list[i] = ProviderStatus{Provider: m.provider().Clone(), State: state, Breaker: guard, Err: err, Unlisted: m.unlisted, Excluded: excluded}
 	}
 	return list
 }
