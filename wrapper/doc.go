@@ -29,8 +29,8 @@
 //	AttemptMetrics       on a client, anywhere: attempts are inside of all calls
 //
 // On a server those that implement server.Admitter (Auth, RateLimit,
-// ConcurrencyLimit) are asked before the body of a request is read, in the same
-// order, and what they refuse there reaches no other wrapper: server.Stats counts
-// it. A client's AttemptWrappers are inside of everything else, again first
-// outermost.
+// ConcurrencyLimit, Breaker) are asked before the body of a request is read, in
+// the same order, and what they refuse there reaches no other wrapper:
+// server.Stats counts it. A client's AttemptWrappers are inside of everything
+// else, again first outermost.
 package wrapper

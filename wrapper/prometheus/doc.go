@@ -10,6 +10,8 @@
 //     stands in its registry.
 //   - [NewClientCollector] reads client.Stats and the states of the providers:
 //     retries, hedges, moves and their budget, and who can be called.
+//   - [NewBreakerCollector] and [NewConcurrencyCollector] read wrapper.Breaker and
+//     wrapper.ConcurrencyLimit of a server.
 //
 // Labels have few values each: names are bounded by wrapper.Metrics, codes are
 // 17, reasons and states are fixed lists, and providers are a label only where
