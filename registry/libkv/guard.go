@@ -18,6 +18,14 @@ const (
 	// limitPerChild is added to the limit of a list for each child that is
 	// expected: ZooKeeper's takes a round trip for each.
 	limitPerChild = 20 * time.Millisecond
+	// unknownLength is how many are expected before the first list came.
+	unknownLength = 1000
+	// maxListPatience is how often the limit of lists is doubled when they are
+	// late one after the other, and maxListLimit where that ends. Many who list
+	// much at once are slow for all of them: to give up and begin anew, each of
+	// them, would keep them so.
+	maxListPatience = 4
+	maxListLimit    = 2 * time.Minute
 	// maxCalls is how many calls may be under way at one store. Further ones
 	// wait for their turn, no longer than the limit.
 	maxCalls = 32
@@ -54,6 +62,8 @@ type guard struct {
 	outage   outage
 	stats    StoreStats
 	expected int           // children of the last list
+	lateList int           // lists in a row that were late
+	listTook time.Duration // the last that was not
 	running  int           // goroutines, and watches
 	draining int           // of those, watches that were stopped
 	idle     chan struct{} // closed when running is 0; nil while nobody waits
@@ -67,7 +77,7 @@ func newGuard(kv store.Store, open func() (store.Store, error), limit time.Durat
 	if limit <= 0 {
 		limit = defaultCallLimit
 	}
-	g := &guard{open: open, limit: limit}
+	g := &guard{open: open, limit: limit, expected: unknownLength}
 	if kv != nil {
 		g.current = newGuarded(kv, false)
 	}
@@ -108,21 +118,45 @@ func (g *guard) create(ctx context.Context, key string, value []byte) error {
 
 // list returns the direct children of dir by name, none where dir is missing.
 func (g *guard) list(ctx context.Context, dir string) (map[string]*store.KVPair, error) {
-	g.mu.Lock()
-	limit := g.limit + time.Duration(g.expected)*limitPerChild
-	g.mu.Unlock()
-	children, err := guardedCall(ctx, g, call[map[string]*store.KVPair]{op: "list", key: dir, limit: limit, do: func(st *guarded) (map[string]*store.KVPair, error) {
+	c := call[map[string]*store.KVPair]{op: opList, key: dir, limit: g.listLimit(), late: g.expect}
+	c.do = func(st *guarded) (map[string]*store.KVPair, error) {
 		// With the slash, no store lists siblings that dir is a prefix of.
 		pairs, err := st.kv.List(dir + "/")
 		return childrenOf(dir, pairs), err
-	}})
-	if err != nil && !errors.Is(err, store.ErrKeyNotFound) {
+	}
+	began := time.Now()
+	children, err := guardedCall(ctx, g, c)
+	switch {
+	case errors.Is(err, ErrHung):
+		g.mu.Lock()
+		g.lateList++
+		g.mu.Unlock()
+		return nil, err
+	case err != nil && !errors.Is(err, store.ErrKeyNotFound):
 		return nil, err
 	}
+	g.expect(children)
 	g.mu.Lock()
-	g.expected = len(children)
+	g.lateList, g.listTook = 0, time.Since(began)
 	g.mu.Unlock()
 	return children, nil
+}
+
+// listLimit is how long a list may take: by its length, or twice what the last one
+// took, and more after late ones.
+func (g *guard) listLimit() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	byLength := g.limit + time.Duration(g.expected)*limitPerChild
+	limit := max(byLength, 2*g.listTook) << min(g.lateList, maxListPatience)
+	return max(byLength, min(limit, maxListLimit))
+}
+
+// expect takes note of a list that came, in time or not.
+func (g *guard) expect(children map[string]*store.KVPair) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.expected = len(children)
 }
 
 // childrenOf makes one form of what stores list: the child's name alone, its

@@ -11,6 +11,10 @@ import (
 	"github.com/sinew-rpc/sinew/registry"
 )
 
+// opList is the op of lists, of which one at a time is under way at a store: a
+// late one is not helped by another.
+const opList = "list"
+
 // call is one call of the store.
 type call[T any] struct {
 	op, key string
@@ -107,7 +111,7 @@ func (g *guard) enter(ctx context.Context, a *attempt) error {
 		case o != nil:
 			err = o.wait(ctx, g.limit)
 		default:
-			if err = a.store.acquire(ctx, g.limit); err == nil {
+			if err = a.store.acquire(ctx, a.op, g.limit); err == nil {
 				return nil
 			}
 			g.release(a.store)
@@ -186,7 +190,7 @@ func (g *guard) returned(a *attempt, err error) (_ error, wanted bool) {
 	g.mu.Lock()
 	defer g.unlock()
 	a.back = true
-	<-a.store.slots
+	a.store.leave(a.op)
 	switch {
 	case a.late != nil:
 		a.store.hung--

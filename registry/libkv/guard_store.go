@@ -33,6 +33,7 @@ const (
 type guarded struct {
 	kv      store.Store
 	slots   chan struct{} // one is taken for each call until it returns
+	lists   chan struct{} // and the one here for a list
 	retired chan struct{} // closed when it is used no more
 
 	// guard.mu guards these.
@@ -45,20 +46,44 @@ type guarded struct {
 }
 
 func newGuarded(kv store.Store, own bool) *guarded {
-	return &guarded{kv: kv, own: own, slots: make(chan struct{}, maxCalls), retired: make(chan struct{}), since: time.Now()}
+	return &guarded{kv: kv, own: own, slots: make(chan struct{}, maxCalls), lists: make(chan struct{}, 1), retired: make(chan struct{}), since: time.Now()}
 }
 
-// acquire waits for one of the calls at st that may be under way at once.
-func (st *guarded) acquire(ctx context.Context, limit time.Duration) error {
+// acquire waits for one of the calls at st that may be under way at once, and for
+// the one list.
+func (st *guarded) acquire(ctx context.Context, op string, limit time.Duration) error {
+	if op != opList {
+		return st.take(ctx, st.slots, limit)
+	}
+	if err := st.take(ctx, st.lists, limit); err != nil {
+		return err
+	}
+	err := st.take(ctx, st.slots, limit)
+	if err != nil {
+		<-st.lists
+	}
+	return err
+}
+
+// leave ends what acquire began.
+func (st *guarded) leave(op string) {
+	<-st.slots
+	if op == opList {
+		<-st.lists
+	}
+}
+
+// take waits for a place in slots.
+func (st *guarded) take(ctx context.Context, slots chan<- struct{}, limit time.Duration) error {
 	select {
-	case st.slots <- struct{}{}:
+	case slots <- struct{}{}:
 		return nil
 	default:
 	}
 	t := time.NewTimer(limit)
 	defer t.Stop()
 	select {
-	case st.slots <- struct{}{}:
+	case slots <- struct{}{}:
 		return nil
 	case <-t.C:
 		return ErrHung

@@ -246,6 +246,43 @@ func TestLongListMayTakeLonger(t *testing.T) {
 	})
 }
 
+// A list that takes longer than lists did is late at first. Who would begin another
+// while it is under way, or give up each time after the same limit, would never
+// see one where many list at once.
+func TestListThatIsLateAtFirstComes(t *testing.T) {
+	inGuardWorld(t, func(w *guardWorld) {
+		w.server.Set("a/1", "v")
+		w.g.expected = 0 // the last was short
+		w.server.Fail(fakestore.Faults{Latency: 20 * time.Second})
+		began := time.Now()
+		for i, test := range []struct {
+			takes time.Duration
+			err   error
+		}{
+			{limit, ErrHung}, // this one comes after 20 s
+			{limit, ErrHung}, // further ones wait for it, and no longer than for anything
+			{limit, ErrHung},
+			{limit, ErrHung},
+			{limit, ErrHung},
+			{limit, ErrHung},
+			{2*time.Second + 20*time.Second, nil}, // it came, and it is known that one may take so long
+			{20 * time.Second, nil},
+		} {
+			began := time.Now()
+			_, err := w.g.list(w.Context(), "a")
+			if took := time.Since(began); took != test.takes || !errors.Is(err, test.err) {
+				t.Errorf("list %d: %v after %v, want %v after %v", i, err, took, test.err, test.takes)
+			}
+		}
+		if took := time.Since(began); took != time.Minute {
+			t.Errorf("three lists of 20 s one after the other took %v", took)
+		}
+		if n := w.server.Calls("list"); n != 3 {
+			t.Errorf("the store was asked %d times", n)
+		}
+	})
+}
+
 func TestCallEndsWithItsContext(t *testing.T) {
 	inGuardWorld(t, func(w *guardWorld) {
 		w.server.Fail(fakestore.Faults{Hang: true})

@@ -39,7 +39,8 @@ type Option struct {
 	// Without it a store that hangs stays.
 	Open func() (store.Store, error)
 	// CallLimit is how long a call of the store may take; a list has 20 ms more
-	// for each provider. Default 3 s.
+	// for each provider, a thousand where that is not known yet, and twice the
+	// time after one that was late, up to 2 min. Default 3 s.
 	CallLimit time.Duration
 	// SnapshotFile is where the last good list is kept, for a start while the
 	// registry is down: that list is served then, as Stale since it was saved.

@@ -486,6 +486,33 @@ func TestOutageSweepsNobody(t *testing.T) {
 	})
 }
 
+// Providers that start together do not all list at one moment who else is there,
+// and a store that fails is not asked for that at the pace of refreshes.
+func TestSweepsAreSpread(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		const many = 60
+		for i := range many {
+			w.serve(i)
+		}
+		time.Sleep(ttl/3*5/4 + time.Second) // the longest interval, and a bit
+		if n := w.server.Calls("list"); n > many/2 {
+			w.Errorf("%d of %d providers have listed after an interval", n, many)
+		}
+		time.Sleep(ttl)
+		if n := w.server.Calls("list"); n < many {
+			w.Errorf("%d of %d providers have listed after more than a TTL", n, many)
+		}
+	})
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		w.serve(1)
+		w.server.Fail(fakestore.Faults{Down: true})
+		time.Sleep(10 * time.Minute)
+		if n := w.server.Calls("list"); n < 5 || n > 15 {
+			w.Errorf("a store that is down for ten minutes was asked %d times for a list", n)
+		}
+	})
+}
+
 // Dead entries are swept by halves, and nobody who lives with them.
 func TestSweepIsBounded(t *testing.T) {
 	inBubble(t, fakestore.Faults{}, func(w *world) {

@@ -2,6 +2,7 @@ package libkv
 
 import (
 	"context"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -15,6 +16,9 @@ const (
 	// idleSweeps is how many TTLs pass before another looks whether it is now
 	// among them.
 	idleSweeps = 10
+	// maxSweepBackoff is how often the pause after a list that failed is doubled:
+	// others can sweep, and the store may be busy with many who list.
+	maxSweepBackoff = 4
 )
 
 // sweeper removes the entries of providers that do not live any more. It belongs
@@ -26,11 +30,16 @@ type sweeper struct {
 	known  map[string]bool // who was listed when somebody was last removed, or now
 	window time.Time       // when somebody was, or when it was last seen that nobody was
 	fewer  bool            // somebody was
+	failed int             // lists in a row
 }
 
+// sweepLoop sweeps for as long as the writer lives. The first round comes within
+// a TTL, and not before an interval is nearly over: of a thousand providers that
+// start together, each would otherwise list a thousand at one moment.
 func (w *writer) sweepLoop() {
 	s := sweeper{w: w}
-	_, pause, _ := w.own()
+	_, interval, ttl := w.own()
+	pause := interval + rand.N(max(1, ttl-interval))
 	for {
 		t := time.NewTimer(jittered(pause))
 		select {
@@ -50,9 +59,11 @@ func (s *sweeper) sweep(ctx context.Context) (pause time.Duration) {
 		return defaultTTL // nothing is registered here: whoever comes next will look
 	}
 	children, err := s.w.g.list(ctx, s.w.parent)
-	if err != nil {
-		return interval // the guard has logged it
+	if err != nil { // the guard has logged it
+		s.failed++
+		return min(interval<<min(s.failed, maxSweepBackoff), idleSweeps*ttl)
 	}
+	s.failed = 0
 	s.w.count(func(st *WriterStats) { st.Sweeps++ })
 	now := time.Now()
 	values := make(map[string]observation, len(children))
