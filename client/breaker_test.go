@@ -41,6 +41,7 @@ func TestABreakerOpensProbesAndCloses(t *testing.T) {
 		broken.Store(true)
 		var wg sync.WaitGroup
 		burst := func(n int) (failed int32) {
+			synctest.Wait() // a view may be due at this very moment
 			var count atomic.Int32
 			for range n {
 				wg.Go(func() {
