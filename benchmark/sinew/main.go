@@ -31,6 +31,7 @@ func main() {
 			Name: "sinew/msgpack", Settings: settings + "msgpack by reflection", Timeouts: timeouts,
 			Serve: serve, Dial: dialPlain,
 		},
+		governed,
 	))
 }
 

@@ -115,6 +115,36 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// A governed client is held against the bare one, and against twice the best peer.
+func TestVerdictsOfTheGovernedClient(t *testing.T) {
+	c := cell{100, 16, load.TimeoutNone}
+	for _, test := range []struct {
+		name      string
+		perSecond float64
+		want      string
+	}{
+		{"both met", 2550, "yes yes"},
+		{"too far below the bare client", 2500, "NO yes"},
+		{"below twice the best peer", 1999, "NO NO"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := measured(3000, time.Millisecond)
+			r.rows = append(r.rows, row{Description: load.Description{Name: "sinew/governed"}, kind: ours})
+			r.found.runs["sinew/msgp"] = r.found.runs["sinew/x"]
+			r.found.runs["sinew/governed"] = map[cell]*runs{c: {results: []load.Result{{PerSecond: test.perSecond}}}}
+			var got []string
+			for _, line := range r.verdictTable().rows {
+				if line[0] == "sinew/governed" {
+					got = append(got, line[len(line)-1])
+				}
+			}
+			if strings.Join(got, " ") != test.want {
+				t.Errorf("met: %v, want %s", got, test.want)
+			}
+		})
+	}
+}
+
 func TestReportLeavesNothingOut(t *testing.T) {
 	r := measured(3000, time.Millisecond)
 	c := cell{100, 16, load.TimeoutNone}

@@ -27,6 +27,12 @@ const (
 	peakRSSCallers = 1000
 	peakRSSSize    = 64 << 10
 	peakRSSPeer    = "net/rpc"
+
+	// A client that governs its calls, beside the same without.
+	governedRow   = "sinew/governed"
+	bareRow       = "sinew/msgp"
+	governedLoss  = 0.15
+	governedRatio = 2.0 // to the best peer's bare client, where the bare row must be as fast
 )
 
 // verdictTable holds every row of ours against the demands. It is empty when
@@ -66,6 +72,9 @@ func throughputRatio(c cell) float64 {
 }
 
 func (r report) cellVerdicts(row row, c cell) [][]string {
+	if row.Name == governedRow {
+		return r.governedVerdicts(c)
+	}
 	s, ok := summarize(r.found.runs[row.Name][c])
 	best := r.bestPeer(c)
 	if !ok || best == 0 {
@@ -90,6 +99,26 @@ func (r report) cellVerdicts(row row, c cell) [][]string {
 			verdicts = append(verdicts, verdict("server's peak memory", "at most "+peakRSSPeer+"'s "+mebibytes(other.serverPeakRSS),
 				mebibytes(s.serverPeakRSS), noWorse(float64(s.serverPeakRSS), float64(other.serverPeakRSS))))
 		}
+	}
+	return verdicts
+}
+
+// governedVerdicts holds what governing calls costs against what it may.
+func (r report) governedVerdicts(c cell) [][]string {
+	s, ok := summarize(r.found.runs[governedRow][c])
+	if !ok {
+		return nil
+	}
+	where := callersName(c.callers) + ", " + sizeName(c.size)
+	verdict := func(what string, want, got float64) []string {
+		return []string{governedRow, where, what, fmt.Sprintf("at least %.2f×", want), fmt.Sprintf("%.2f×", got), yesNo(got >= want)}
+	}
+	var verdicts [][]string
+	if bare, ok := summarize(r.found.runs[bareRow][c]); ok {
+		verdicts = append(verdicts, verdict("calls/s to "+bareRow, 1-governedLoss, s.perSecond.median/bare.perSecond.median))
+	}
+	if best := r.bestPeer(c); best > 0 && throughputRatio(c) >= governedRatio {
+		verdicts = append(verdicts, verdict("calls/s to the best peer", governedRatio, s.perSecond.median/best))
 	}
 	return verdicts
 }
