@@ -36,7 +36,8 @@ const (
 // in client.SGOption.
 //
 // Put it inside what refuses requests of its own accord, such as RateLimit, so
-// that it judges the method alone. A panic counts as a failure.
+// that it judges the method alone, and outside ConcurrencyLimit, which counts on
+// what it admits. A panic counts as a failure; ResourceExhausted tells nothing.
 type Breaker struct {
 	server.BaseWrapper
 
@@ -142,8 +143,8 @@ func (b *Breaker) judge(ctx context.Context, err error, begun time.Time) breaker
 	switch {
 	case failed(err, took):
 		return breaker.Failure
-	case protocol.CodeOf(err) == protocol.DeadlineExceeded:
-		return breaker.Ignored // too early to tell
+	case protocol.CodeOf(err) == protocol.DeadlineExceeded, protocol.CodeOf(err) == protocol.ResourceExhausted:
+		return breaker.Ignored // too early to tell; not let in to tell
 	}
 	return breaker.Success
 }

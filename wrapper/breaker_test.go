@@ -210,6 +210,27 @@ func TestACallThatItsCallerCancelledTellsNothing(t *testing.T) {
 	})
 }
 
+// Of a probe that was not let in nothing is learnt: the next request probes.
+func TestAProbeThatALimitRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		collect(t, slog.LevelError)
+		b := &wrapper.Breaker{Threshold: 1}
+		moods, c := moody(t, b)
+		for _, mood := range []protocol.Code{protocol.Unavailable, protocol.ResourceExhausted} {
+			moods.set(protocol.NewError(mood, ""))
+			_ = show(t.Context(), c, "Show")
+			if state := b.States()["Moods.Show"]; state != wrapper.BreakerOpen {
+				t.Errorf("after %v it is %v", mood, state)
+			}
+			time.Sleep(time.Second)
+		}
+		moods.set(nil)
+		if err := show(t.Context(), c, "Show"); err != nil || b.States()["Moods.Show"] != wrapper.BreakerClosed {
+			t.Errorf("%v, states %v", err, b.States())
+		}
+	})
+}
+
 func TestABreakerThatIsOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		moods, c := moody(t, &wrapper.Breaker{Threshold: -1})

@@ -31,8 +31,7 @@ const (
 // the limit moves is told in package internal/concurrency.
 //
 // The limit is for all requests of the servers that share the wrapper. Put it
-// after what refuses requests for reasons of their own, such as RateLimit: what
-// it admits counts as about to run.
+// last, after RateLimit and Breaker: what it admits counts as about to run.
 type ConcurrencyLimit struct {
 	server.BaseWrapper
 

@@ -20,17 +20,17 @@
 //	Recover              those above see an error, not a panic
 //	Auth                 before limits: strangers must not use up what others have
 //	RateLimit            before work is spent on a call
-//	ConcurrencyLimit     on a server, behind all that refuses by header: what it
-//	                     admits is about to run
-//	Breaker              last, on a server: it is to judge the method alone
+//	Breaker              behind what refuses for reasons of its own: it is to
+//	                     judge the method alone
+//	ConcurrencyLimit     last, on a server: what it admits counts as about to run
 //	TokenSource          on a client, behind RateLimit: no token is made for
 //	                     a call that is not sent
 //	MetaData             on a client, anywhere
 //	AttemptMetrics       on a client, anywhere: attempts are inside of all calls
 //
-// On a server those that implement server.Admitter (Auth, RateLimit,
-// ConcurrencyLimit, Breaker) are asked before the body of a request is read, in
-// the same order, and what they refuse there reaches no other wrapper:
-// server.Stats counts it. A client's AttemptWrappers are inside of everything
-// else, again first outermost.
+// On a server those that implement server.Admitter (Auth, RateLimit, Breaker,
+// ConcurrencyLimit) are asked before the body of a request is read, in the same
+// order, and what they refuse there reaches no other wrapper: server.Stats counts
+// it. A client's AttemptWrappers are inside of everything else, again first
+// outermost.
 package wrapper
