@@ -34,7 +34,7 @@ func TestGoodputUnderOverload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newServer(16, settings)
 		sort := traffic{perSecond: 8000, kind: new(Kind), hold: always(10 * time.Millisecond)}
-		for range 15 { // measurements without load among them
+		for range 11 { // measurements without load among them
 			v.forget()
 			v.load(t, time.Second, sort)
 			goodput(t, v, 0, 0.95*1600)
@@ -53,15 +53,15 @@ func TestTheLimitFollowsWhatTheServerCanDo(t *testing.T) {
 		full := func(slots int) {
 			v.setSlots(slots)
 			sort := traffic{perSecond: slots * 200, kind: kind, hold: always(10 * time.Millisecond)} // twice its capacity
-			v.load(t, 12*time.Second, sort)
+			v.load(t, 11*time.Second, sort)
 			v.forget()
 			v.load(t, time.Second, sort)
 			goodput(t, v, 0, 0.9*float64(slots)*100)
 		}
 		full(16)
 		wantLimit(t, v, 16, 48)
-		full(100)
-		wantLimit(t, v, 100, 250)
+		full(60)
+		wantLimit(t, v, 60, 150)
 		full(4)
 		wantLimit(t, v, 4, 20)
 		full(1)
@@ -72,10 +72,11 @@ func TestTheLimitFollowsWhatTheServerCanDo(t *testing.T) {
 // A server that can do much is found out quickly, not refused to.
 func TestAServerWithRoomRefusesLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newServer(2000, settings)
-		v.load(t, 2*time.Second, traffic{perSecond: 5000, kind: new(Kind), hold: always(100 * time.Millisecond)})
+		v := newServer(600, settings)
+		sort := traffic{perSecond: 1500, kind: new(Kind), hold: always(100 * time.Millisecond)}
+		v.load(t, 2*time.Second, sort)
 		v.forget()
-		v.load(t, 10*time.Second, traffic{perSecond: 5000, kind: new(Kind), hold: always(100 * time.Millisecond)})
+		v.load(t, 12*time.Second, sort)
 		goodput(t, v, 0, 0)
 		if v.refused[0] != 0 {
 			t.Errorf("%d requests were refused at a quarter of the load", v.refused[0])
@@ -90,8 +91,8 @@ func TestWorkThatHasBecomeSlower(t *testing.T) {
 		v := newServer(16, settings)
 		v.late = time.Second
 		kind := new(Kind)
-		v.load(t, 5*time.Second, traffic{perSecond: 3000, kind: kind, hold: always(10 * time.Millisecond)})
-		slow := traffic{perSecond: 3000, kind: kind, hold: always(50 * time.Millisecond)}
+		v.load(t, 5*time.Second, traffic{perSecond: 2000, kind: kind, hold: always(10 * time.Millisecond)})
+		slow := traffic{perSecond: 1000, kind: kind, hold: always(50 * time.Millisecond)}
 		v.load(t, 25*time.Second, slow)
 		v.forget()
 		v.load(t, 2*time.Second, slow)
@@ -106,10 +107,10 @@ func TestAServerThatStandsStillNowAndThen(t *testing.T) {
 		v := newServer(16, settings)
 		kind := new(Kind)
 		for _, every := range []time.Duration{700 * time.Millisecond, 1700 * time.Millisecond} {
-			v.load(t, 20*time.Second, traffic{perSecond: 8000, kind: kind, hold: stalling(10*time.Millisecond, 300*time.Millisecond, every)})
+			v.load(t, 12*time.Second, traffic{perSecond: 3200, kind: kind, hold: stalling(10*time.Millisecond, 300*time.Millisecond, every)})
 			v.forget()
-			v.load(t, 4*time.Second, traffic{perSecond: 8000, kind: kind, hold: always(10 * time.Millisecond)})
-			goodput(t, v, 0, 0.95*4*1600)
+			v.load(t, 2*time.Second, traffic{perSecond: 3200, kind: kind, hold: always(10 * time.Millisecond)})
+			goodput(t, v, 0, 0.95*2*1600)
 			wantLimit(t, v, 16, 80)
 		}
 	})
@@ -131,7 +132,7 @@ func TestAMixOfWorkIsNoOverload(t *testing.T) {
 		}}
 		mix := func(q, s, u int) {
 			quick.perSecond, slow.perSecond, uneven.perSecond = q, s, u
-			v.load(t, 15*time.Second, quick, slow, uneven)
+			v.load(t, 12*time.Second, quick, slow, uneven)
 		}
 		mix(900, 50, 50)
 		v.forget()
@@ -157,7 +158,7 @@ func TestTheLowAreRefusedFirst(t *testing.T) {
 		high := traffic{perSecond: 600, level: 2, kind: kind, hold: hold}
 		v.load(t, 2*time.Second, low, middle, high)
 		v.forget()
-		v.load(t, 12*time.Second, low, middle, high)
+		v.load(t, 9*time.Second, low, middle, high)
 		for level := range 3 {
 			goodput(t, v, level, 0)
 		}
@@ -168,7 +169,7 @@ func TestTheLowAreRefusedFirst(t *testing.T) {
 		if share := float64(v.refused[1]) / sent(1); share > 0.06 {
 			t.Errorf("%.3f of the middle were refused", share)
 		}
-		if all := v.good[0] + v.good[1] + v.good[2]; all < 0.93*12*1600 {
+		if all := v.good[0] + v.good[1] + v.good[2]; all < 0.93*9*1600 {
 			t.Errorf("%d answers in time: the room that is kept is lost", all)
 		}
 
