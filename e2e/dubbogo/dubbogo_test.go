@@ -187,7 +187,7 @@ func TestSinewCallsDubboGo(t *testing.T) {
 		t.Errorf("a method that does not exist: %v", err)
 	}
 	// dubbo-go lists a method in Java's spelling too.
-	java, err := gatewaydubbo.NewClient(inter, r.Endpoints, nil)
+	java, err := gatewaydubbo.NewClient(inter, r.Endpoints, &gatewaydubbo.ClientOption{RequestTimeout: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

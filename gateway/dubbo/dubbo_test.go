@@ -96,7 +96,14 @@ func at(endpoints ...string) dubbo.Endpoints {
 
 func dial(t testing.TB, endpoints dubbo.Endpoints, o *dubbo.ClientOption) *dubbo.Client {
 	t.Helper()
-	c, err := dubbo.NewClient(inter, endpoints, o)
+	var patient dubbo.ClientOption // the machine may be busy
+	if o != nil {
+		patient = *o
+	}
+	if patient.RequestTimeout == 0 {
+		patient.RequestTimeout = 30 * time.Second
+	}
+	c, err := dubbo.NewClient(inter, endpoints, &patient)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,23 +118,23 @@ func TestAsDubboGoSendsIt(t *testing.T) {
 		Services:   map[string]string{inter: "Users"},
 		Positional: map[string][]string{"Users.Rename": {"id", "name", "age"}},
 	})
-	for _, c := range []struct{ name, path, body, want string }{
-		{"one parameter", "/" + inter, `{"jsonrpc":"2.0","method":"getUser","params":["A001"],"id":1874143215}`, `{"jsonrpc":"2.0","result":{"id":"A001","name":"Alex","age":18},"id":1874143215}`},
-		{"the method in Go's spelling", "/" + inter, `{"jsonrpc":"2.0","method":"GetUser","params":["A001"],"id":1}`, `{"jsonrpc":"2.0","result":{"id":"A001","name":"Alex","age":18},"id":1}`},
-		{"several parameters with names", "/" + inter, `{"jsonrpc":"2.0","method":"rename","params":["A2","bob",7],"id":1}`, `{"jsonrpc":"2.0","result":{"id":"A2","name":"BOB","age":7},"id":1}`},
-		{"several parameters without", "/" + inter, `{"jsonrpc":"2.0","method":"sum","params":[1,2,4],"id":1}`, `{"jsonrpc":"2.0","result":7,"id":1}`},
-		{"no parameters", "/" + inter, `{"jsonrpc":"2.0","method":"count","params":[],"id":1}`, `{"jsonrpc":"2.0","result":1,"id":1}`},
-		{"below a context path", "/api/" + inter, `{"jsonrpc":"2.0","method":"count","params":[],"id":1}`, `{"jsonrpc":"2.0","result":1,"id":1}`},
-		{"another interface", "/com.example.Other", `{"jsonrpc":"2.0","method":"count","params":[],"id":1}`, `-32601`},
-		{"no interface", "/", `{"jsonrpc":"2.0","method":"count","params":[],"id":1}`, `{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"},"id":1}`},
-		{"the time is up", "/" + inter, `{"jsonrpc":"2.0","method":"getUser","params":["slow"],"id":1}`, `-32004`},
+	for _, c := range []struct{ name, timeout, path, body, want string }{
+		{"one parameter", "30s", "/" + inter, `{"jsonrpc":"2.0","method":"getUser","params":["A001"],"id":1874143215}`, `{"jsonrpc":"2.0","result":{"id":"A001","name":"Alex","age":18},"id":1874143215}`},
+		{"the method in Go's spelling", "30s", "/" + inter, `{"jsonrpc":"2.0","method":"GetUser","params":["A001"],"id":1}`, `{"jsonrpc":"2.0","result":{"id":"A001","name":"Alex","age":18},"id":1}`},
+		{"several parameters with names", "30s", "/" + inter, `{"jsonrpc":"2.0","method":"rename","params":["A2","bob",7],"id":1}`, `{"jsonrpc":"2.0","result":{"id":"A2","name":"BOB","age":7},"id":1}`},
+		{"several parameters without", "30s", "/" + inter, `{"jsonrpc":"2.0","method":"sum","params":[1,2,4],"id":1}`, `{"jsonrpc":"2.0","result":7,"id":1}`},
+		{"no parameters", "30s", "/" + inter, `{"jsonrpc":"2.0","method":"count","params":[],"id":1}`, `{"jsonrpc":"2.0","result":1,"id":1}`},
+		{"below a context path", "30s", "/api/" + inter, `{"jsonrpc":"2.0","method":"count","params":[],"id":1}`, `{"jsonrpc":"2.0","result":1,"id":1}`},
+		{"another interface", "30s", "/com.example.Other", `{"jsonrpc":"2.0","method":"count","params":[],"id":1}`, `-32601`},
+		{"no interface", "30s", "/", `{"jsonrpc":"2.0","method":"count","params":[],"id":1}`, `{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"},"id":1}`},
+		{"the time is up", "100ms", "/" + inter, `{"jsonrpc":"2.0","method":"getUser","params":["slow"],"id":1}`, `-32004`},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+c.path, strings.NewReader(c.body))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for name, value := range map[string]string{
-			"Content-Type": "application/json", "Accept": "application/json", "Timeout": "300ms",
+			"Content-Type": "application/json", "Accept": "application/json", "Timeout": c.timeout,
 			"X-Proxy-Id": "dubbogo", "X-Services": inter, "X-Method": "getUser",
 		} {
 			r.Header.Set(name, value)
@@ -208,7 +215,7 @@ func TestClientHeadersAndNames(t *testing.T) {
 	if want := `{"jsonrpc":"2.0","method":"GetUser","params":["A001"],"id":1}`; string(body) != want {
 		t.Errorf("%s\nwant\n%s", body, want)
 	}
-	if d, err := time.ParseDuration(got.Get("Timeout")); err != nil || d <= 0 || d > time.Second || got.Get("X-Services") != inter || got.Get("X-Tenant") != "7" {
+	if d, err := time.ParseDuration(got.Get("Timeout")); err != nil || d <= 0 || d > 30*time.Second || got.Get("X-Services") != inter || got.Get("X-Tenant") != "7" {
 		t.Errorf("%v", got)
 	}
 }

@@ -21,7 +21,7 @@ func TestAGatewayAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan struct{})
+	entered, ended := make(chan struct{}), make(chan struct{})
 	arrived := make(chan string, 1)
 	handle(t, s, "Spec.Subtract", func(_ context.Context, o *Operands) (*int, error) { return new(o.Minuend - o.Subtrahend), nil })
 	handle(t, s, "Spec.Update", func(_ context.Context, numbers *[]int) (*struct{}, error) {
@@ -29,6 +29,7 @@ func TestAGatewayAlone(t *testing.T) {
 		return new(struct{}), nil
 	})
 	handle(t, s, "Spec.Wait", func(ctx context.Context, _ *struct{}) (*struct{}, error) {
+		close(entered)
 		<-ctx.Done()
 		close(ended)
 		return nil, ctx.Err()
@@ -43,7 +44,7 @@ func TestAGatewayAlone(t *testing.T) {
 	}()
 	op := client.DefaultSGOption
 	op.Registry, op.Mem = r, network
-	op.RequestTimeout = 10 * time.Second
+	op.RequestTimeout = 30 * time.Second
 	sg, err := client.NewSGClient(op)
 	if err != nil {
 		t.Fatal(err)
@@ -62,8 +63,12 @@ func TestAGatewayAlone(t *testing.T) {
 		t.Error(got)
 	}
 	wantError(t, c.Call(t.Context(), "Spec.None", nil, nil), protocol.Unimplemented, protocol.Refused)
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	wantError(t, c.Call(ctx, "Spec.Wait", nil, nil), protocol.DeadlineExceeded, protocol.MaybeRun)
+	left := make(chan error, 1)
+	go func() { left <- c.Call(ctx, "Spec.Wait", nil, nil) }()
+	<-entered
+	cancel()
+	wantError(t, <-left, protocol.Canceled, protocol.MaybeRun)
 	<-ended // the cancel went all the way
 }

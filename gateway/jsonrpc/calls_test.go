@@ -84,27 +84,45 @@ func TestHeadersPassBothWays(t *testing.T) {
 }
 
 func TestTheCallEndsWithItsCallerAndWithItsTime(t *testing.T) {
-	s, arrived := served(t)
-	h := handler(t, s, nil)
-	const body = `{"jsonrpc":"2.0","method":"Slow.Wait","id":1}`
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Timeout", "20ms")
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	if !strings.Contains(w.Body.String(), `"code":-32004`) {
-		t.Errorf("after its time: %s", w.Body)
-	}
-	<-arrived
-
-	ctx, cancel := context.WithCancel(t.Context())
-	r = httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
-	cancel()
-	w = httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	if !strings.Contains(w.Body.String(), `"code":-32001`) {
-		t.Errorf("of a caller that left: %s", w.Body)
+	for _, c := range []struct {
+		name, timeout string
+		leaves        bool
+		want          string
+	}{
+		{"its time is up", "20ms", false, `"code":-32004`},
+		{"its caller leaves", "", true, `"code":-32001`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, arrived := served(t)
+				h := handler(t, s, nil)
+				ctx, leave := context.WithCancel(t.Context())
+				defer leave()
+				r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(`{"jsonrpc":"2.0","method":"Slow.Wait","id":1}`))
+				r.Header.Set("Content-Type", "application/json")
+				if c.timeout != "" {
+					r.Header.Set("Timeout", c.timeout)
+				}
+				w := httptest.NewRecorder()
+				begun, answered := time.Now(), make(chan struct{})
+				go func() {
+					defer close(answered)
+					h.ServeHTTP(w, r)
+				}()
+				<-arrived // entered
+				if c.leaves {
+					leave()
+				}
+				<-arrived // ended
+				<-answered
+				if !strings.Contains(w.Body.String(), c.want) {
+					t.Errorf("%s", w.Body)
+				}
+				if took := time.Since(begun); !c.leaves && took != 20*time.Millisecond {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
 	}
 }
 

@@ -19,10 +19,16 @@ import (
 	"github.com/sinew-rpc/sinew/protocol"
 )
 
-// dial returns a client of what h serves on a socket.
+// dial returns a client of what h serves on a socket. It has time: the machine may
+// be busy.
 func dial(t testing.TB, h http.Handler, o *jsonrpc.ClientOption) *jsonrpc.Client {
 	t.Helper()
-	c, err := jsonrpc.NewClient(on(t, h), o)
+	var patient jsonrpc.ClientOption
+	if o != nil {
+		patient = *o
+	}
+	patient.RequestTimeout = 30 * time.Second
+	c, err := jsonrpc.NewClient(on(t, h), &patient)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +228,7 @@ func TestClientIdsArePairwiseDifferentAndFitAnInt32(t *testing.T) {
 		}
 		<-release
 		fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%d,"result":%[1]d}`, q.ID)
-	}), &jsonrpc.ClientOption{RequestTimeout: 30 * time.Second})
+	}), nil)
 	var callers sync.WaitGroup
 	for range 20 {
 		callers.Go(func() {
@@ -260,7 +266,7 @@ func TestClientSaysWhatBecameOfTheRequest(t *testing.T) {
 	}))
 	defer slow.Close()
 	defer close(leave)
-	c, err = jsonrpc.NewClient(slow.URL, &jsonrpc.ClientOption{RequestTimeout: 50 * time.Millisecond})
+	c, err = jsonrpc.NewClient(slow.URL, &jsonrpc.ClientOption{RequestTimeout: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

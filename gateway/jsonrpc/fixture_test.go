@@ -61,6 +61,7 @@ func served(t testing.TB) (*server.SGServer, notified) {
 	handle(t, s, "Fail.With", func(_ context.Context, e *protocol.Error) (*struct{}, error) { return nil, e })
 	handle(t, s, "Fail.Panic", func(context.Context, *struct{}) (*struct{}, error) { panic("no") })
 	handle(t, s, "Slow.Wait", func(ctx context.Context, _ *struct{}) (*struct{}, error) {
+		arrived <- "entered"
 		<-ctx.Done()
 		arrived <- "ended"
 		return nil, protocol.NewError(protocol.CodeOf(ctx.Err()), "waited in vain")
