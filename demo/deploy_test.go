@@ -49,7 +49,7 @@ type composeService struct {
 	Entrypoint, Command []string
 	Environment         map[string]string
 	Networks, Volumes   []string
-	Profiles            []string
+	Profiles, Ports     []string
 	StopGracePeriod     string `yaml:"stop_grace_period"`
 	Healthcheck         *struct {
 		Test              []string
@@ -108,7 +108,7 @@ type image struct {
 	base       string // of the stage that builds
 	pkg        string // the package that is built
 	binary     string // where it is built, and stands in the image
-	port       string
+	port, web  string // of the calls, and of the gateway
 	entrypoint []string
 	command    []string
 }
@@ -137,7 +137,7 @@ func readImage(t *testing.T) image {
 	}
 	return image{
 		base: first(`^FROM (\S+) AS build$`)[0], pkg: build[1], binary: first(`^COPY --from=build \S+ (\S+)$`)[0],
-		port: first(`^EXPOSE (\d+)$`)[0], entrypoint: list(`^ENTRYPOINT (.*)$`), command: list(`^CMD (.*)$`),
+		port: first(`^EXPOSE (\d+) \d+$`)[0], web: first(`^EXPOSE \d+ (\d+)$`)[0], entrypoint: list(`^ENTRYPOINT (.*)$`), command: list(`^CMD (.*)$`),
 	}
 }
 
@@ -155,8 +155,8 @@ func TestDockerfileBuildsTheDemo(t *testing.T) {
 		t.Errorf("ENTRYPOINT is %q, and the program is %s", img.entrypoint, img.binary)
 	}
 	s, err := parse(img.command, io.Discard)
-	if err != nil || s.role != roleServer || portOf(s.addrs[0]) != img.port {
-		t.Errorf("CMD %q: %+v, %v; want a server on port %s", img.command, s, err, img.port)
+	if err != nil || s.role != roleServer || portOf(s.addrs[0]) != img.port || portOf(s.web) != img.web {
+		t.Errorf("CMD %q: %+v, %v; want a server on port %s, its gateway on %s", img.command, s, err, img.port, img.web)
 	}
 }
 
@@ -298,6 +298,14 @@ func (d *deployment) demo(name string, s composeService, zookeepers []string) (s
 	if host, port, _ := net.SplitHostPort(given.addrs[0]); host != "" || port != d.img.port {
 		d.Errorf("%s listens on %s, want every address and port %s", name, given.addrs[0], d.img.port)
 	}
+	if given.web != ":"+d.img.web {
+		d.Errorf("%s has its gateway on %s, want every address and port %s", name, given.web, d.img.web)
+	}
+	for _, p := range s.Ports {
+		if !strings.HasSuffix(p, ":"+d.img.web+":"+d.img.web) && p != d.img.web+":"+d.img.web {
+			d.Errorf("%s publishes %s, want the gateway's %s alone, under the same number", name, p, d.img.web)
+		}
+	}
 	servers = max(1, s.Deploy.Replicas)
 	if a := given.advertise; a != "" && (a != name || servers > 1) {
 		d.Errorf("%s advertises %q: that must be a name for it alone", name, a)
@@ -358,6 +366,9 @@ func TestDeployPage(t *testing.T) {
 		if m[1] == "client" && m[2] != "" {
 			parsed(t, m[0], compose.img, s.Entrypoint, strings.Fields(strings.ReplaceAll(m[2], "'", "")))
 		}
+	}
+	if url := "http://127.0.0.1:" + compose.img.web + "/ArithService/Add"; !strings.Contains(page, url) || !strings.Contains(page, "port "+stack.img.web+" of every node") {
+		t.Errorf("the page does not say where the gateways are: %s", url)
 	}
 	const stackName = "sinew"
 	for _, want := range []string{
