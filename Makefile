@@ -13,7 +13,7 @@ UNIT = $(shell $(GO) list ./... | grep -v '/e2e')
 # installed it.
 export SINEW_REQUIRE_SERVERS ?= 1
 
-.PHONY: all servers browser node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all dubbo purego benchmark-builds otel-builds otel connect docs-page fuzz fuzz-smoke bench overload cover help
+.PHONY: all servers browser node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all crowd dubbo purego benchmark-builds otel-builds otel connect docs-page fuzz fuzz-smoke bench overload cover help
 
 all: test
 
@@ -34,7 +34,7 @@ test: servers node-packages lint unit purego benchmark-builds otel-builds connec
 	@echo "== test: passed"
 
 test-all: export SINEW_REQUIRE_CONSUL = 1
-test-all: servers browser node-packages consul lint unit purego benchmark-builds otel connect docs-page e2e-all outages-all dubbo fuzz-smoke
+test-all: servers browser node-packages consul lint unit purego benchmark-builds otel connect docs-page e2e-all outages-all crowd dubbo fuzz-smoke
 	@echo "== test-all: passed"
 
 servers:
@@ -99,6 +99,12 @@ outages-all:
 dubbo:
 	@echo "== Dubbo, against dubbo-go and a real ZooKeeper"
 	@cd e2e/dubbogo && $(GO) vet ./... && $(GO) test -count=1 -timeout=20m ./...
+
+# A thousand providers and two hundred consumers on one machine: without the race
+# detector, and with nothing else beside.
+crowd:
+	@echo "== a thousand providers, two hundred consumers"
+	@$(GO) test -count=1 -timeout=60m -v -run=TestCrowd ./e2e
 
 # The build that calls methods by reflection alone.
 purego:

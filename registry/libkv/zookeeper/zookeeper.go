@@ -11,8 +11,11 @@
 // has: it takes them in a Config and does nothing, so they are refused here.
 //
 // What to know of ZooKeeper: a list takes a round trip for each provider, and a
-// server does some tens of thousands in a second; its default for connections
-// from one address, maxClientCnxns, is 60.
+// server does some tens of thousands in a second. Every consumer lists at each
+// change, and anew after half a TTL, so of large applications the TTL decides what
+// a server is asked at rest: with a thousand providers and two hundred consumers,
+// 3,200 reads a second at 2 min; at the default of 15 s it would be eight times as
+// many. ZooKeeper's default for connections from one address, maxClientCnxns, is 60.
 package zookeeper
 
 import (
