@@ -22,8 +22,10 @@ type Gateway struct {
 	forward *forwarding
 	room    room
 	shapes  shapes
-	mux     *http.ServeMux               // what was registered
-	chain   atomic.Pointer[http.Handler] // middleware round route; replaced, never changed
+	mux     *http.ServeMux               // what was registered, and serveCalls for all else
+	routes  *http.ServeMux               // what was registered alone: it knows a wrong method
+	rest    atomic.Pointer[http.Handler] // of the pattern "/"; nil: none
+	chain   atomic.Pointer[http.Handler] // middleware round mux; replaced, never changed
 
 	running sync.WaitGroup // calls; Add only with mu held and closed false
 
@@ -53,7 +55,8 @@ func New(backend Backend, o *Option) (*Gateway, error) {
 	if option.Authorize == nil {
 		option.Authorize = passAuthorization
 	}
-	g := &Gateway{backend: backend, option: option, forward: forward, mux: http.NewServeMux()}
+	g := &Gateway{backend: backend, option: option, forward: forward, mux: http.NewServeMux(), routes: http.NewServeMux()}
+	g.mux.HandleFunc("/", g.serveCalls)
 	g.room.left.Store(option.MaxBytesInFlight)
 	g.Use()
 	return g, nil

@@ -19,7 +19,7 @@ func (g *Gateway) Use(middleware ...Middleware) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.middleware = append(g.middleware, middleware...)
-	chain := wrap(http.HandlerFunc(g.route), g.middleware)
+	chain := wrap(g.mux, g.middleware)
 	g.chain.Store(&chain)
 }
 
@@ -32,8 +32,9 @@ func wrap(h http.Handler, middleware []Middleware) http.Handler {
 }
 
 // Handle serves what matches pattern, in the form of http.ServeMux ("GET
-// /orders/{id}"), before all that the gateway serves of itself. The error says
-// what is wrong with the pattern, or with which other it conflicts.
+// /orders/{id}"), before all that the gateway serves of itself; the pattern "/" is
+// what is left after that. The error says what is wrong with the pattern, or with
+// which other it conflicts.
 func (g *Gateway) Handle(pattern string, h http.Handler) (err error) {
 	if h == nil {
 		return fmt.Errorf("gateway: %q: the handler is nil", pattern)
@@ -43,7 +44,14 @@ func (g *Gateway) Handle(pattern string, h http.Handler) (err error) {
 			err = fmt.Errorf("gateway: pattern %q: %v", pattern, p)
 		}
 	}()
+	if pattern == "/" {
+		if !g.rest.CompareAndSwap(nil, &h) {
+			return fmt.Errorf("gateway: pattern %q is taken", pattern)
+		}
+		return nil
+	}
 	g.mux.Handle(pattern, h)
+	g.routes.Handle(pattern, h)
 	return nil
 }
 
@@ -54,26 +62,25 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	(*g.chain.Load()).ServeHTTP(w, r)
 }
 
-// route is the end of the chain: what was registered, then what the gateway
-// serves of itself.
-func (g *Gateway) route(w http.ResponseWriter, r *http.Request) {
-	unmatched, pattern := g.mux.Handler(r)
-	if pattern != "" {
-		g.mux.ServeHTTP(w, r)
-		return
-	}
+// serveCalls is what the mux comes to when nothing matches that was registered:
+// what the gateway serves of itself.
+func (g *Gateway) serveCalls(w http.ResponseWriter, r *http.Request) {
 	service, method, isCall := splitPath(r.URL.Path)
 	isBridge := r.URL.Path == bridgePath
+	rest := g.rest.Load()
 	switch {
-	case !isCall && !isBridge:
-		writeUnmatched(w, r, unmatched)
-	case r.Method != http.MethodPost:
+	case r.Method == http.MethodPost && isBridge:
+		g.serveBridge(w, r)
+	case r.Method == http.MethodPost && isCall:
+		g.serveJSON(w, r, service, method)
+	case rest != nil:
+		(*rest).ServeHTTP(w, r)
+	case isCall || isBridge:
 		w.Header().Set("Allow", http.MethodPost)
 		WriteError(w, refuse(http.StatusMethodNotAllowed, protocol.Unimplemented, "calls are made by POST, not by %.16q", r.Method))
-	case isBridge:
-		g.serveBridge(w, r)
 	default:
-		g.serveJSON(w, r, service, method)
+		unmatched, _ := g.routes.Handler(r)
+		writeUnmatched(w, r, unmatched)
 	}
 }
 

@@ -120,6 +120,21 @@ func TestNewSaysWhichFieldIsWrong(t *testing.T) {
 	}
 }
 
+// A page at "/" gets what is left, and no call.
+func TestRestOfThePaths(t *testing.T) {
+	g := newGateway(t, "beside", newArith(), nil)
+	if err := g.Handle("/", http.HandlerFunc(say("page"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Handle("/", http.HandlerFunc(say("page"))); err == nil {
+		t.Error("two handlers were taken for what is left")
+	}
+	expect(t, serve(g, post("/Arith/Add", `{"A":1,"B":1}`)), 200, `{"C":2}`)
+	for _, path := range []string{"/", "/a/b", "/a/b/c", "/invoke"} {
+		expect(t, serve(g, get(path)), 200, "page")
+	}
+}
+
 // Middleware of somebody else, made for net/http alone.
 func TestMiddlewareOfOthers(t *testing.T) {
 	g := newGateway(t, "beside", newArith(), nil)
