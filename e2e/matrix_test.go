@@ -137,12 +137,12 @@ func TestMatrix(t *testing.T) {
 func runMatrixCell(t *testing.T, p place, f form, ct protocol.CompressType, large bool) {
 	var notes atomic.Int32
 	p.server.SerializeType, p.server.CompressType = f.serialize, ct
+	p.server.RequestTimeout, p.client.RequestTimeout = time.Minute, time.Minute
 	s := newServer(t, p.server)
 	if err := f.serve(s, &notes); err != nil {
 		t.Fatal(err)
 	}
 	p.client.SerializeType, p.client.CompressType = f.serialize, ct
-	p.server.RequestTimeout, p.client.RequestTimeout = time.Minute, time.Minute
 	c := dial(t, p.network, serve(t, s, p.network, p.addr), p.client)
 	if err := f.answer(c); err != nil {
 		t.Fatal(err)

@@ -415,7 +415,7 @@ func TestSessionOverWebSocket(t *testing.T) {
 			}
 			slow := make(chan error, 1)
 			go func() { _, err := ask(client, "Slow", "", time.Minute); slow <- err }()
-			for calls := 0; calls == 0; calls, _ = client.Load() {
+			for tasks := 0; tasks == 0; _, tasks = server.Load() { // else the goaway would refuse it
 				time.Sleep(time.Millisecond)
 			}
 			server.GoAway("deploy")
