@@ -26,7 +26,7 @@ type sgClient struct {
 
 	ready     chan struct{}        // closed when a provider was listed, or none will be
 	readyOnce sync.Once            // of closing ready
-	viewing   sync.Mutex           // held while a new view is made of the old one; guards rebuildLater
+	viewing   sync.Mutex           // held while a new view is made of the old one; guards rebuildLater and restUntil
 	view      atomic.Pointer[view] // replaced with viewing held, never changed
 	stale     atomic.Bool          // a new view is about to be made
 	whole     bool                 // no filter asks about each call
@@ -43,6 +43,7 @@ type sgClient struct {
 	swallowed  swallowed
 
 	rebuildLater *time.Timer // when a breaker's window is over, or nil
+	restUntil    time.Time   // no view is made before, but for a new list
 
 	mu sync.Mutex
 	// Guarded by mu:
