@@ -156,6 +156,7 @@ func (g *Gateway) do(ctx context.Context, m *protocol.Message) (*protocol.Messag
 	answered := make(chan answer, 1)
 	go func() {
 		defer g.running.Done()
+		growStack(0)
 		message, err := g.ask(ctx, m)
 		answered <- answer{message, err}
 	}()
@@ -172,6 +173,20 @@ func (g *Gateway) do(ctx context.Context, m *protocol.Message) (*protocol.Messag
 	case <-patience.C:
 		return nil, ended(ctx, m).WithOutcome(protocol.MaybeRun)
 	}
+}
+
+// callStack is what a call of a server beside the gateway has on its stack at most,
+// as a rule, in bytes.
+const callStack = 12 << 10
+
+// growStack makes a young goroutine's stack large enough for a call at once. It
+// would grow in several steps, in the midst of decoding, and each copies what is
+// there by then: more than a quarter of the time of a small call.
+//
+//go:noinline
+func growStack(i int) byte {
+	var room [callStack]byte
+	return room[i]
 }
 
 // told is what the caller hears of the backend's error: that its own time is up,
