@@ -3,17 +3,22 @@ package openapi_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/sinew-rpc/sinew/client"
 	"github.com/sinew-rpc/sinew/gateway"
 	"github.com/sinew-rpc/sinew/gateway/openapi"
 	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/registry/memory"
 	"github.com/sinew-rpc/sinew/server"
+	"github.com/sinew-rpc/sinew/transport"
 )
 
 type Line struct {
@@ -180,6 +185,54 @@ func TestTypesOfOneNameAreToldApart(t *testing.T) {
 	}
 	if strings.Contains(string(encoded), "$defs") {
 		t.Error("a reference into $defs is left")
+	}
+}
+
+// A gateway that stands alone knows the types from the registry.
+func TestDocumentOfAGatewayAlone(t *testing.T) {
+	r := memory.NewRegistry("shop")
+	defer r.Close()
+	network := transport.NewMemNetwork()
+	s, err := server.NewSGServer(&server.Option{Registry: r, Mem: network})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Register(Orders{}); err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve("mem", "orders", nil) }()
+	defer func() {
+		s.Close()
+		<-served
+	}()
+	op := client.DefaultSGOption
+	op.Registry, op.Mem, op.AllowLocal, op.RequestTimeout = r, network, true, 10*time.Second
+	c, err := client.NewSGClient(op)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	g, err := gateway.New(c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	if err := errors.Join(openapi.Mount(g, nil), g.Bind("GET /orders/{id}", "Orders.Update")); err != nil {
+		t.Fatal(err)
+	}
+	var doc map[string]any
+	if err := json.Unmarshal(get(g, "/openapi.json").Body.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := at(t, doc, "components", "schemas", "openapi_test.Order", "properties", "id"), `{"format":"int64","type":"integer"}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := at(t, doc, "tags"), `[{"name":"Orders"}]`; got != want {
+		t.Errorf("the services are %s, want %s", got, want)
+	}
+	if w := get(g, "/orders/x"); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `"id must be an integer"`) {
+		t.Errorf("answered %d %s", w.Code, w.Body)
 	}
 }
 
