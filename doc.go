@@ -13,7 +13,8 @@
 //	gateway     HTTP, JSON and REST to the same services; gateway/jsonrpc and
 //	            gateway/dubbo, both ways
 //	protocol    the frame, errors with outcomes, metadata, serializers
-//	transport   connections: tcp, tls, unix, ws and an in-memory network
+//	transport   connections: tcp, tls, unix, ws, wss and an in-memory network;
+//	            transport/proxyproto, the client's address behind a balancer
 //	cmd/sinew   the command line: ls, call, watch, ping, bench, drain
 //
 // A program imports what it uses: the server and the client link no registry
