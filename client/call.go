@@ -44,6 +44,9 @@ func (c *core) Do(ctx context.Context, m *protocol.Message) (*protocol.Message, 
 	if ctx.Err() != nil {
 		return nil, endedBefore(ctx)
 	}
+	if tags := tagsOfMessage(m); tags != nil {
+		ctx = With(ctx, Tags(tags))
+	}
 	limit := c.option.RequestTimeout
 	if m.Timeout > 0 && (limit == 0 || m.Timeout < limit) {
 		limit = m.Timeout

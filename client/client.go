@@ -66,10 +66,11 @@ type SGClient interface {
 	// Do sends a request or oneway whose body is encoded already, named by m's
 	// header, and returns the response; its body is as it arrived, compressed
 	// where its header says so, and the caller's own. A status other than OK is
-	// the error. It carries m.MetaData, keys of the framework included, and
-	// never Option.Auth: who passes on the messages of others must not lend them
-	// its own credentials. A positive m.Timeout bounds the call too. The answer
-	// to a oneway is an empty response.
+	// the error. It carries m.MetaData, keys of the framework included: tags in it
+	// choose the provider, as those of Tags do. It never carries Option.Auth: who
+	// passes on the messages of others must not lend them its own credentials. A
+	// positive m.Timeout bounds the call too. The answer to a oneway is an empty
+	// response.
 	Do(ctx context.Context, m *protocol.Message) (*protocol.Message, error)
 
 	// Broadcast makes one call at every provider that a call could go to, side

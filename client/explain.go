@@ -38,7 +38,8 @@ type Explanation struct {
 	Providers []ProviderRecord
 	NotShown  int
 
-	cause error // of the error that the call would have ended with
+	cause  error  // of the error that the call would have ended with
+	public string // what Public returns
 }
 
 // AttemptRecord is an attempt that failed.
@@ -160,6 +161,28 @@ func (e *Explanation) Error() string {
 	}
 	b.WriteString(e.Stop.String())
 	return b.String()
+}
+
+// Public is what of the call's error may be told to callers from outside, whom
+// names and addresses of providers do not concern: what a provider said, in its own
+// words, and of what this side found out no more than its code. A gateway tells it
+// in place of the error's text.
+func (e *Explanation) Public() string { return e.public }
+
+// publicOf returns Public of a call that would have ended with e.
+func publicOf(e *protocol.Error) string {
+	if protocol.IsRemote(e) || e.Code == protocol.InvalidArgument { // that is about the call itself
+		return e.Message
+	}
+	switch e.Code {
+	case protocol.Unavailable:
+		return "no provider can take the call now"
+	case protocol.DeadlineExceeded:
+		return "no answer in time"
+	case protocol.Canceled:
+		return "the call was canceled"
+	}
+	return "the call failed on its way to the provider, or back"
 }
 
 // Unwrap returns the cause of the call's error.

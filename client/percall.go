@@ -154,6 +154,19 @@ func tagMeta(tags map[string]string) map[string]string {
 	return meta
 }
 
+// tagsOfMessage returns the tags that a message brings along, nil for none.
+func tagsOfMessage(m *protocol.Message) (tags map[string]string) {
+	for k, v := range m.MetaData {
+		if tag, ok := strings.CutPrefix(k, protocol.MetaTagPrefix); ok {
+			if tags == nil {
+				tags = make(map[string]string)
+			}
+			tags[tag] = v
+		}
+	}
+	return tags
+}
+
 // withoutReserved removes the framework's keys from m, nil when none is left.
 func withoutReserved(m map[string]string) map[string]string {
 	maps.DeleteFunc(m, func(k, _ string) bool { return strings.HasPrefix(k, protocol.MetaReserved) })

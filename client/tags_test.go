@@ -227,3 +227,30 @@ func TestAShiftedCallIsTriedAgainAtTheSameProvider(t *testing.T) {
 		}
 	})
 }
+
+// A message that is passed on brings its tags along, and they choose the provider.
+func TestTagsOfMessagesThatArePassedOn(t *testing.T) {
+	withTagged(t, []map[string]string{idc("lf"), idc("yf")}, func(w *fleet) {
+		passOn := func(idc string) (string, error) {
+			reply, err := w.client.Do(w.Context(), &protocol.Message{Header: protocol.Header{
+				SerializeType: protocol.SerializeTypeJSON,
+				ServiceName:   "Echo",
+				MethodName:    "Who",
+				MetaData:      map[string]string{protocol.MetaTagPrefix + "idc": idc},
+			}, Body: []byte("{}")})
+			if err != nil {
+				return "", err
+			}
+			return string(reply.Body), nil
+		}
+		for range 20 {
+			if who, err := passOn("yf"); err != nil || who != `{"S":"p1"}` {
+				t.Fatalf("answered by %s, %v", who, err)
+			}
+		}
+		_, err := passOn("nowhere")
+		if story, ok := client.Explain(err); !ok || story.Stop != client.StopProviders || protocol.OutcomeOf(err) != protocol.NotSent {
+			t.Errorf("with the tag of nobody: %v", err)
+		}
+	})
+}

@@ -162,14 +162,14 @@ func (g *Gateway) do(ctx context.Context, m *protocol.Message) (*protocol.Messag
 	}()
 	select {
 	case a := <-answered:
-		return a.message, told(ctx, m, a.err)
+		return a.message, told(ctx, m, g.outward(m, a.err))
 	case <-ctx.Done():
 	}
 	patience := time.NewTimer(lastWord)
 	defer patience.Stop()
 	select {
 	case a := <-answered:
-		return a.message, told(ctx, m, a.err)
+		return a.message, told(ctx, m, g.outward(m, a.err))
 	case <-patience.C:
 		return nil, ended(ctx, m).WithOutcome(protocol.MaybeRun)
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sinew-rpc/sinew/internal/log"
 	"github.com/sinew-rpc/sinew/protocol"
 )
 
@@ -57,6 +58,29 @@ func messageOf(err error) string {
 		return e.Message
 	}
 	return err.Error()
+}
+
+// publicError is in the chain of an error whose text is not for callers from
+// outside: a client.Explanation is one.
+type publicError interface {
+	error
+	Public() string
+}
+
+// outward is what the caller is told of the backend's error.
+func (g *Gateway) outward(m *protocol.Message, err error) error {
+	if err == nil || g.option.ErrorDetails {
+		return err
+	}
+	var public publicError
+	var e *protocol.Error
+	if !errors.As(err, &public) || !errors.As(err, &e) || e == nil {
+		return err
+	}
+	log.V(2).Infof("sinew: gateway: request %s: %.128q.%.128q: %v", m.MetaData[protocol.MetaRequestID], m.ServiceName, m.MethodName, err)
+	told := e.WithCause(err)
+	told.Message = public.Public()
+	return told
 }
 
 // writeErrorHeader is what each form's errors have in common.

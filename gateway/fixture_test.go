@@ -119,7 +119,7 @@ func newBackend(t *testing.T, place string, arith *Arith, option server.Option) 
 		return s
 	}
 	op := client.DefaultSGOption
-	op.Registry = registry.NewPeer2PeerRegistry().WithProvider(registry.Provider{Network: "mem", Addr: "arith"})
+	op.Registry = registry.NewPeer2PeerRegistry().WithProvider(registry.Provider{Network: "mem", Addr: "arith", Tags: map[string]string{"idc": "lf"}})
 	op.AllowLocal, op.Mem, op.RequestTimeout = true, network, 10*time.Second
 	op.Auth = "the gateway's own"
 	c, err := client.NewSGClient(op)

@@ -44,6 +44,12 @@ type Option struct {
 	// Internal lets services whose names begin with "sinew." be called.
 	Internal bool
 
+	// ErrorDetails tells callers all that the backend says of a call that failed:
+	// which providers were tried, at which addresses, and what became of each. The
+	// default tells what a provider said, and of what a client of many found out
+	// itself the code with a few words; the rest is logged at V(2).
+	ErrorDetails bool
+
 	// RequestTimeout bounds every call; a caller may ask for less, by
 	// Connect-Timeout-Ms or Timeout. The default is 30 s; negative is none.
 	RequestTimeout time.Duration
