@@ -31,6 +31,9 @@ func TestProvidersAuthenticateTheCaller(t *testing.T) {
 				if authorization != "" {
 					r.Header.Set("Authorization", authorization)
 				}
+				if may := g.AuthorizeServices(r); gateway.StatusOf(may) != status {
+					t.Errorf("%q: may read of all services: %v, want status %d", authorization, may, status)
+				}
 				res := serve(g, r)
 				if body := bodyOf(t, res); res.StatusCode != status || strings.Contains(body, "hello") {
 					t.Errorf("%q: answered %d %s, want %d", authorization, res.StatusCode, body, status)

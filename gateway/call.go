@@ -27,6 +27,14 @@ const lastWord = 50 * time.Millisecond
 // *protocol.Error that knows its outcome; NotSent is one of the gateway's own.
 // It may run concurrently, also for one r, as for the calls of a batch.
 func (g *Gateway) Call(r *http.Request, m *protocol.Message) (*protocol.Message, error) {
+	if isInternal(m.ServiceName) && !g.option.Internal {
+		return nil, notSent(protocol.Unimplemented, "unknown service %.128q", m.ServiceName)
+	}
+	return g.call(r, m)
+}
+
+// call is Call for services of the framework too.
+func (g *Gateway) call(r *http.Request, m *protocol.Message) (*protocol.Message, error) {
 	out, err := g.prepareCall(r, m)
 	if err != nil {
 		return nil, err
@@ -69,18 +77,37 @@ func ran(code protocol.Code, format string, args ...any) error {
 	return protocol.Errorf(code, format, args...).WithOutcome(protocol.Ran)
 }
 
-// Authorize tells whether r may read what stands beside the calls, such as a
-// document about all services: nil, or the error to answer with.
+// Authorize tells whether Option.Authorize lets r see what stands beside the calls:
+// nil, also where the gateway has no authoriser of its own, or the error to answer
+// with.
 func (g *Gateway) Authorize(r *http.Request) error {
 	_, err := g.authorize(r, "")
 	return err
 }
 
+// AuthorizeServices tells whether r may read what is said of all services: as
+// Authorize says, or, where the gateway has no authoriser of its own, as providers
+// do when they are asked for their services with what r brings. It may wait as a
+// call does.
+func (g *Gateway) AuthorizeServices(r *http.Request) error {
+	if !g.providersAuthorize {
+		return g.Authorize(r)
+	}
+	_, err := g.call(r, &protocol.Message{
+		Header: protocol.Header{SerializeType: protocol.SerializeTypeJSON, ServiceName: introspection, MethodName: listing},
+		Body:   []byte("{}"),
+	})
+	if protocol.CodeOf(err) == protocol.Unimplemented { // a backend that is none of ours
+		return nil
+	}
+	return err
+}
+
+// The method that every provider has, protocol.MethodServices.
+const introspection, listing = "sinew.Introspect", "Services"
+
 // prepareCall returns the message that goes to the backend.
 func (g *Gateway) prepareCall(r *http.Request, m *protocol.Message) (*protocol.Message, error) {
-	if isInternal(m.ServiceName) && !g.option.Internal {
-		return nil, notSent(protocol.Unimplemented, "unknown service %.128q", m.ServiceName)
-	}
 	limit, err := timeoutOf(r.Header)
 	if err != nil {
 		return nil, err

@@ -27,6 +27,8 @@ type Gateway struct {
 	rest    atomic.Pointer[http.Handler] // of the pattern "/"; nil: none
 	chain   atomic.Pointer[http.Handler] // middleware round mux; replaced, never changed
 
+	providersAuthorize bool // there is no authoriser of the gateway's own
+
 	running sync.WaitGroup // calls; Add only with mu held and closed false
 
 	mu sync.Mutex
@@ -52,10 +54,10 @@ func New(backend Backend, o *Option) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	if option.Authorize == nil {
-		option.Authorize = passAuthorization
-	}
 	g := &Gateway{backend: backend, option: option, forward: forward, mux: http.NewServeMux(), routes: http.NewServeMux()}
+	if option.Authorize == nil {
+		g.option.Authorize, g.providersAuthorize = passAuthorization, true
+	}
 	g.mux.HandleFunc("/", g.serveCalls)
 	g.room.left.Store(option.MaxBytesInFlight)
 	g.Use()

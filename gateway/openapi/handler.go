@@ -28,16 +28,21 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect
 
 // Mount has g serve the document at GET /openapi.json and the page at GET /docs. o
 // may be nil. The error is that of g.Handle.
+//
+// Both stand behind gateway.Option.Authorize. Without that, the document is for
+// those whom providers let ask for their services (wrapper.Auth, tags, limits), and
+// the page, which knows no service before it has the document, asks for an
+// Authorization to read it with.
 func Mount(g *gateway.Gateway, o *Option) error {
 	d := &documents{gateway: g}
 	if o != nil {
 		d.option = *o
 	}
 	return errors.Join(
-		g.Handle("GET /openapi.json", d.guarded(d.document)),
-		g.Handle("GET /docs", d.guarded(d.file("page/docs.html", "text/html; charset=utf-8"))),
-		g.Handle("GET /docs/docs.js", d.guarded(d.file("page/docs.js", "text/javascript; charset=utf-8"))),
-		g.Handle("GET /docs/docs.css", d.guarded(d.file("page/docs.css", "text/css; charset=utf-8"))),
+		g.Handle("GET /openapi.json", d.guarded(g.AuthorizeServices, d.document)),
+		g.Handle("GET /docs", d.guarded(g.Authorize, d.file("page/docs.html", "text/html; charset=utf-8"))),
+		g.Handle("GET /docs/docs.js", d.guarded(g.Authorize, d.file("page/docs.js", "text/javascript; charset=utf-8"))),
+		g.Handle("GET /docs/docs.css", d.guarded(g.Authorize, d.file("page/docs.css", "text/css; charset=utf-8"))),
 	)
 }
 
@@ -47,10 +52,10 @@ type documents struct {
 	option  Option
 }
 
-// guarded asks the gateway's authoriser first.
-func (d *documents) guarded(serve http.HandlerFunc) http.Handler {
+// guarded asks may first.
+func (d *documents) guarded(may func(*http.Request) error, serve http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := d.gateway.Authorize(r); err != nil {
+		if err := may(r); err != nil {
 			gateway.WriteError(w, err)
 			return
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/sinew-rpc/sinew/registry/memory"
 	"github.com/sinew-rpc/sinew/server"
 	"github.com/sinew-rpc/sinew/transport"
+	"github.com/sinew-rpc/sinew/wrapper"
 )
 
 type Line struct {
@@ -257,6 +258,37 @@ func TestDocumentsAreGuarded(t *testing.T) {
 	}
 }
 
+// Without an authoriser of the gateway's own, whom providers serve may read of them.
+func TestDocumentIsForWhomProvidersServe(t *testing.T) {
+	tokens := wrapper.StaticTokens(map[string]string{"hello01": "ada"})
+	s, err := server.NewSGServer(&server.Option{Wrappers: []server.Wrapper{&wrapper.Auth{Verifier: tokens}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	if err := s.Register(Orders{}); err != nil {
+		t.Fatal(err)
+	}
+	g, err := gateway.New(s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := openapi.Mount(g, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, headers := range [][]string{nil, {"Authorization", "Bearer hello02"}, {"Authorization", "Bearer hello02", "Sinew-Tag-Idc", "lf"}} {
+		if w := get(g, "/openapi.json", headers...); w.Code != http.StatusUnauthorized || strings.Contains(w.Body.String(), "Orders") {
+			t.Errorf("%q: a stranger was answered %d %s", headers, w.Code, w.Body)
+		}
+	}
+	if w := get(g, "/openapi.json", "Authorization", "Bearer hello01"); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "/Orders/Update") {
+		t.Errorf("a friend was answered %d %s", w.Code, w.Body)
+	}
+	if w := get(g, "/docs"); w.Code != http.StatusOK || strings.Contains(w.Body.String(), "Orders") {
+		t.Errorf("the page: %d %s", w.Code, w.Body)
+	}
+}
+
 // The page works offline: it refers to nothing beyond the gateway.
 func TestPageNeedsNobodyElse(t *testing.T) {
 	g := newGateway(t, nil)
@@ -269,6 +301,10 @@ func TestPageNeedsNobodyElse(t *testing.T) {
 
 // down is a backend that cannot be asked.
 type down struct{ gateway.Backend }
+
+func (down) Do(context.Context, *protocol.Message) (*protocol.Message, error) {
+	return nil, protocol.NewError(protocol.Unavailable, "no provider")
+}
 
 func (down) Services(context.Context) ([]protocol.ServiceInfo, error) {
 	return nil, protocol.NewError(protocol.Unavailable, "no provider")

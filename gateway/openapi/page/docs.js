@@ -159,10 +159,15 @@ function form(path, schema) {
   return made;
 }
 
-async function call(path, body, answer) {
-  const headers = { "Content-Type": "application/json" };
+// authorized adds to headers what the page's field says.
+function authorized(headers) {
   const authorization = document.getElementById("authorization").value.trim();
   if (authorization) headers.Authorization = authorization;
+  return headers;
+}
+
+async function call(path, body, answer) {
+  const headers = authorized({ "Content-Type": "application/json" });
   const begun = performance.now();
   const response = await fetch("." + path, { method: "POST", headers, body, credentials: "same-origin" });
   const text = await response.text();
@@ -235,9 +240,12 @@ function find(words) {
   }
 }
 
+// start reads the document. Where that wants an Authorization, it is read anew when
+// one was typed.
 async function start() {
+  if (doc) return;
   try {
-    const response = await fetch("openapi.json", { credentials: "same-origin" });
+    const response = await fetch("openapi.json", { headers: authorized({}), credentials: "same-origin" });
     if (!response.ok) throw new Error(response.status + " " + (await response.text()));
     doc = await response.json();
     render();
@@ -249,4 +257,5 @@ async function start() {
 }
 
 document.getElementById("find").addEventListener("input", (event) => find(event.target.value.trim().toLowerCase()));
+document.getElementById("authorization").addEventListener("change", start);
 start();
