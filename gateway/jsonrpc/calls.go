@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -94,9 +95,20 @@ func joined(answers [][]byte) []byte {
 	return append(b, ']')
 }
 
-// one makes one call and returns its answer, nothing for a notification.
-func (c *calls) one(value json.RawMessage) []byte {
+// one makes one call and returns its answer, nothing for a notification. A panic of
+// what the user gave, Resolve or an authoriser, costs that call: those of a batch
+// run on goroutines where nobody else would catch it.
+func (c *calls) one(value json.RawMessage) (answer []byte) {
 	q, fault := parseRequest(value)
+	defer func() {
+		if p := recover(); p != nil {
+			log.Errorf("sinew: jsonrpc: %.128q panicked: %v\n%s", q.method, p, debug.Stack())
+			answer = nil
+			if q.id != nil {
+				answer = failure(q.id, newError(InternalError, "the gateway panicked; its log has the stack"))
+			}
+		}
+	}()
 	if fault != nil {
 		return failure(q.id, fault)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -174,6 +175,45 @@ func TestABatchRunsSomeAtATimeAndIsAnsweredInOrder(t *testing.T) {
 			t.Errorf("%d ran at once, for %v", most.Load(), took)
 		}
 	})
+}
+
+// What the user gave runs on the batch's own goroutines: its panic must not end the
+// process.
+func TestAPanicOfTheUsersCostsOneCallOfABatch(t *testing.T) {
+	h := handler(t, backend(func(_ context.Context, m *protocol.Message) (*protocol.Message, error) {
+		return &protocol.Message{Header: protocol.Header{SerializeType: protocol.SerializeTypeJSON}, Body: []byte("1")}, nil
+	}), &jsonrpc.Option{Resolve: func(_ *http.Request, name string) (string, string, bool) {
+		if name == "spilt ink" {
+			panic(name)
+		}
+		return "A", "B", true
+	}})
+	const spoilt = `{"jsonrpc":"2.0","method":"spilt ink","id":1}`
+	const told = `{"jsonrpc":"2.0","error":{"code":-32603,"message":"Internal error","data":"the gateway panicked; its log has the stack"},"id":1}`
+	got := answer(t, h, `[`+spoilt+`,{"jsonrpc":"2.0","method":"spilt ink"},{"jsonrpc":"2.0","method":"A.B","id":2}]`)
+	if want := `[` + told + `,{"jsonrpc":"2.0","result":1,"id":2}]`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got := answer(t, h, spoilt); got != told {
+		t.Errorf("%s, want %s", got, told)
+	}
+}
+
+// An array of millions of params takes little more room than its text.
+func TestParamsByPositionAreNotBlownUp(t *testing.T) {
+	s, _ := served(t)
+	h := handler(t, s, option())
+	body := `{"jsonrpc":"2.0","method":"subtract","params":[` + strings.Repeat("0,", 1<<20) + `0],"id":1}`
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got := answer(t, h, body)
+	runtime.ReadMemStats(&after)
+	if !strings.Contains(got, "more params by position than the 2 that the method takes") {
+		t.Errorf("answered %.200s", got)
+	}
+	if taken := after.TotalAlloc - before.TotalAlloc; taken > uint64(8*len(body)) {
+		t.Errorf("%d bytes were allocated for a body of %d", taken, len(body))
+	}
 }
 
 func TestRepliesThatCannotBePassedOn(t *testing.T) {

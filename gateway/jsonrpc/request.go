@@ -120,10 +120,7 @@ func (q *request) body(names []string) (json.RawMessage, *Error) {
 	case kind(q.params) == '{':
 		return q.params, nil
 	}
-	var values []json.RawMessage
-	for v := range elements(q.params) {
-		values = append(values, v)
-	}
+	values := firstElements(q.params, max(2, len(names)+1))
 	switch {
 	case names != nil:
 		return named(names, values)
@@ -135,10 +132,21 @@ func (q *request) body(names []string) (json.RawMessage, *Error) {
 	return q.params, nil
 }
 
+// firstElements returns at most n elements of an array: one of millions would take
+// many times its own room.
+func firstElements(array json.RawMessage, n int) (values []json.RawMessage) {
+	for v := range elements(array) {
+		if values = append(values, v); len(values) == n {
+			break
+		}
+	}
+	return values
+}
+
 // named returns an object of values under names.
 func named(names []string, values []json.RawMessage) (json.RawMessage, *Error) {
 	if len(values) > len(names) {
-		detail := fmt.Sprintf("%d params by position; the method takes %d", len(values), len(names))
+		detail := fmt.Sprintf("more params by position than the %d that the method takes", len(names))
 		return nil, fromProtocol(protocol.NewError(protocol.InvalidArgument, detail).WithOutcome(protocol.NotSent))
 	}
 	var b bytes.Buffer

@@ -92,7 +92,7 @@ func TestParamsByPosition(t *testing.T) {
 		{"with names", "subtract", `,"params":[42,23]`, `"result":19`},
 		{"with names, fewer", "subtract", `,"params":[42]`, `"result":42`},
 		{"with names, none", "subtract", `,"params":[]`, `"result":0`},
-		{"with names, too many", "subtract", `,"params":[1,2,3]`, `"error":{"code":-32602,"message":"Invalid params","data":{"code":"invalid_argument","message":"3 params by position; the method takes 2","outcome":"NotSent"}}`},
+		{"with names, too many", "subtract", `,"params":[1,2,3]`, `"error":{"code":-32602,"message":"Invalid params","data":{"code":"invalid_argument","message":"more params by position than the 2 that the method takes","outcome":"NotSent"}}`},
 	} {
 		got := answer(t, h, `{"jsonrpc":"2.0","method":"`+c.method+`"`+c.params+`,"id":1}`)
 		if want := `{"jsonrpc":"2.0",` + c.want + `,"id":1}`; got != want {
