@@ -306,6 +306,30 @@ func TestWebSocketHandlerOnAMuxOfTheUsers(t *testing.T) {
 	}
 }
 
+// A page of a browser reaches no provider that listens by itself, by whatever name
+// it found it: a name that was pointed at the provider makes page and provider one
+// host.
+func TestWebSocketListenerRefusesPages(t *testing.T) {
+	ln, err := Listen("ws", "127.0.0.1:0", ListenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	addr := ln.Addr().String()
+	for _, test := range []struct{ origin, host string }{
+		{"https://evil.test", addr},
+		{"http://" + addr, addr},
+		{"http://evil.test", "evil.test"},
+		{"null", addr},
+		{"", addr},
+	} {
+		_, resp, err := websocket.Dial(testContext(t), "ws://"+addr+"/sinew", &websocket.DialOptions{Host: test.host, HTTPHeader: http.Header{"Origin": {test.origin}}})
+		if err == nil || resp == nil || resp.StatusCode != http.StatusForbidden {
+			t.Errorf("origin %q for host %q: %v, %v", test.origin, test.host, resp, err)
+		}
+	}
+}
+
 // Who connects and says nothing, or too much, keeps nobody out and is cut off.
 func TestWebSocketListenerAmongTheSilentAndTheLoud(t *testing.T) {
 	ln := listening(t, "ws", "127.0.0.1:0", ListenOptions{HandshakeTimeout: 50 * time.Millisecond})

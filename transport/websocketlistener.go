@@ -192,14 +192,19 @@ func (ln *webSocketListener) start(inner net.Listener, path string, timeout time
 	ln.serving.Go(func() { ln.end(ln.server.Serve(inner)) })
 }
 
-// onlyAt is the handler at one path.
+// onlyAt is the handler at one path. It refuses browsers, which say an Origin: this
+// server has no pages, so a page whose origin is this very host has got here by a
+// name that somebody pointed at it (DNS rebinding).
 func (ln *webSocketListener) onlyAt(path string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != path {
+		switch {
+		case r.URL.Path != path:
 			http.Error(w, fmt.Sprintf("a WebSocket is served at %s alone", path), http.StatusNotFound)
-			return
+		case r.Header["Origin"] != nil:
+			http.Error(w, "pages of browsers are not served here", http.StatusForbidden)
+		default:
+			ln.ServeHTTP(w, r)
 		}
-		ln.ServeHTTP(w, r)
 	})
 }
 
