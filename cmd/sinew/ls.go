@@ -170,7 +170,7 @@ func listed(p registry.Provider) []protocol.ServiceInfo {
 // one is that not all have.
 func methodLines(services map[string]map[string]*offer, providers int) (lines []string) {
 	for _, service := range sortedKeys(services) {
-		lines = append(lines, "", service)
+		lines = append(lines, "", oneLine(service))
 		var rows table
 		for _, method := range sortedKeys(services[service]) {
 			o := services[service][method]

@@ -29,13 +29,13 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetIn(in)
-	root.SetOut(out)
-	root.SetErr(errs)
+	root.SetOut(plain{out})
+	root.SetErr(plain{errs})
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintln(errs, "sinew:", err)
+	fmt.Fprintln(plain{errs}, "sinew:", err)
 	if wrong := (*usageError)(nil); errors.As(err, &wrong) {
 		return exitUsage
 	}

@@ -15,7 +15,12 @@ type screen struct {
 	shown int // lines that stand on the terminal
 }
 
-func newScreen(out io.Writer) *screen { return &screen{out: out, live: isTerminal(out)} }
+func newScreen(out io.Writer) *screen {
+	if p, ok := out.(plain); ok {
+		out = p.out // show makes harmless what is not the screen's own
+	}
+	return &screen{out: out, live: isTerminal(out)}
+}
 
 // isTerminal reports whether out understands the few control sequences that
 // refreshing in place needs.
@@ -30,7 +35,7 @@ func isTerminal(out io.Writer) bool {
 
 // show shows lines in place of those before.
 func (s *screen) show(lines []string) {
-	text := strings.Join(lines, "\n") + "\n"
+	text := harmless(strings.Join(lines, "\n")) + "\n"
 	if s.live && s.shown > 0 {
 		text = fmt.Sprintf("\x1b[%dA\r\x1b[J", s.shown) + text
 	}

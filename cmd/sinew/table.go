@@ -15,6 +15,8 @@ func (t table) lines() []string {
 	var widths []int
 	for _, row := range t {
 		for i, cell := range row {
+			cell = oneLine(cell)
+			row[i] = cell
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
@@ -34,3 +36,6 @@ func (t table) lines() []string {
 	}
 	return lines
 }
+
+// oneLine is text of others in which no line ends.
+func oneLine(text string) string { return strings.ReplaceAll(harmless(text), "\n", `\u000a`) }
