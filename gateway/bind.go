@@ -192,15 +192,12 @@ func (s *shape) merge(object []byte, values url.Values, always []string) ([]byte
 		addMember(&out, canonical, encoded)
 		given[params.Fold(canonical)] = true
 	}
-	if err := addMembers(&out, object, given); err != nil {
+	missing := s.missing(given)
+	if err := addMembers(&out, object, given, missing); err != nil {
 		return nil, err
 	}
-	if s != nil {
-		for _, name := range s.Required {
-			if !given[params.Fold(name)] {
-				wrong = append(wrong, FieldError{Field: name, Message: "is required"})
-			}
-		}
+	for _, name := range slices.Sorted(maps.Values(missing)) {
+		wrong = append(wrong, FieldError{Field: name, Message: "is required"})
 	}
 	if len(wrong) > 0 {
 		return nil, newInvalid(wrong)
@@ -223,9 +220,25 @@ func addMember(out *bytes.Buffer, name string, value []byte) {
 	out.Write(value)
 }
 
+// missing returns the required members that are not given, by what Fold makes of
+// their names.
+func (s *shape) missing(given map[string]bool) map[string]string {
+	missing := make(map[string]string)
+	if s == nil {
+		return missing
+	}
+	for _, name := range s.Required {
+		if folded := params.Fold(name); !given[folded] {
+			missing[folded] = name
+		}
+	}
+	return missing
+}
+
 // addMembers copies the members of object to out, but for those whose names, in
-// whatever case, are given already. It adds the names that it copied to given.
-func addMembers(out *bytes.Buffer, object []byte, given map[string]bool) error {
+// whatever case, are given already. It takes those that it met from missing; of the
+// others it keeps nothing, since there may be millions.
+func addMembers(out *bytes.Buffer, object []byte, given map[string]bool, missing map[string]string) error {
 	if len(object) == 0 {
 		return nil
 	}
@@ -233,7 +246,6 @@ func addMembers(out *bytes.Buffer, object []byte, given map[string]bool) error {
 	if open, err := decoder.Token(); err != nil || open != json.Delim('{') {
 		return notJSON(err)
 	}
-	own := make(map[string]bool)
 	for decoder.More() {
 		token, err := decoder.Token()
 		if err != nil {
@@ -246,7 +258,7 @@ func addMembers(out *bytes.Buffer, object []byte, given map[string]bool) error {
 		name, _ := token.(string) // a key is a string, or Token fails
 		if folded := params.Fold(name); !given[folded] {
 			addMember(out, name, value)
-			own[folded] = true
+			delete(missing, folded)
 		}
 	}
 	if _, err := decoder.Token(); err != nil {
@@ -255,7 +267,6 @@ func addMembers(out *bytes.Buffer, object []byte, given map[string]bool) error {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return notSent(protocol.InvalidArgument, "something follows the JSON object of the body")
 	}
-	maps.Copy(given, own)
 	return nil
 }
 

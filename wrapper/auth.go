@@ -49,7 +49,8 @@ type Auth struct {
 	Verifier Verifier
 	// Authenticate decides about tokens that Verifier does not accept, on a
 	// worker of the request, so it may wait; ctx is the request's. An error of
-	// code Unauthenticated or PermissionDenied refuses the token. Any other says
+	// code Unauthenticated or PermissionDenied refuses the token, and so does a nil
+	// Principal, or one that has expired. Any other error says
 	// that it could not be checked: the call gets Unavailable, Elsewhere, nothing
 	// is remembered, and the error is logged when such failures begin. It may run
 	// concurrently. May be nil.
@@ -121,7 +122,7 @@ func (a *Auth) Identify(ctx context.Context, h *protocol.Header, claimed []strin
 		return nil, v.refusal
 	}
 	for _, name := range claimed {
-		if name == v.principal.Name {
+		if name != "" && name == v.principal.Name {
 			return []string{name}, nil
 		}
 	}
@@ -217,10 +218,11 @@ func (a *Auth) version() uint64 {
 	return 0
 }
 
-// remember makes a verdict of an answer, and keeps it.
+// remember makes a verdict of an answer, and keeps it. Nobody is nobody who may
+// call, and a token that has expired counts for nothing.
 func (a *Auth) remember(k verdictKey, token string, p *Principal, err error, version uint64) *verdict {
-	if p == nil {
-		p = new(Principal)
+	if err == nil && (p == nil || !p.Expires.IsZero() && !time.Now().Before(p.Expires)) {
+		err = errNotAccepted
 	}
 	v, kept, ttl := &verdict{principal: p, version: version}, &a.accepted, cmp.Or(a.VerdictTTL, DefaultVerdictTTL)
 	if err != nil {

@@ -247,7 +247,7 @@ func TestAuthenticateThatPanics(t *testing.T) {
 			if asked.Add(1) == 1 {
 				panic("the directory is on fire")
 			}
-			return nil, nil
+			return &wrapper.Principal{Name: "billing"}, nil
 		}}
 		_, network := serve(t, server.Option{Wrappers: []server.Wrapper{auth}})
 		c := dial(t, network, client.Option{Auth: secret})
@@ -258,6 +258,26 @@ func TestAuthenticateThatPanics(t *testing.T) {
 		}
 		if strings.Contains(out.String(), secret) {
 			t.Error("the token is in the log")
+		}
+	})
+}
+
+// An Authenticate that finds nobody and forgets to say so by an error accepts
+// nobody, and what it says of a token of yesterday does not count.
+func TestAuthenticateThatFindsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, found := range map[string]*wrapper.Principal{
+			"nobody":  nil,
+			"expired": {Name: "billing", Expires: time.Now()},
+		} {
+			auth := &wrapper.Auth{Authenticate: func(context.Context, string) (*wrapper.Principal, error) { return found, nil }}
+			_, network := serve(t, server.Option{Wrappers: []server.Wrapper{auth}})
+			c := dial(t, network, client.Option{Auth: secret})
+			for range 2 { // the second is answered from memory
+				if who, err := call(c, t.Context(), "Who", ""); protocol.CodeOf(err) != protocol.Unauthenticated || protocol.OutcomeOf(err) != protocol.Refused {
+					t.Errorf("%s: served for %q, %v", name, who, err)
+				}
+			}
 		}
 	})
 }

@@ -28,8 +28,8 @@ type CORSOption struct {
 	// Expose names headers of responses that they may read, besides
 	// Sinew-Outcome, Retry-After and X-Request-Id.
 	Expose []string
-	// Credentials lets them send cookies and TLS certificates. Not with the
-	// origin "*".
+	// Credentials lets them send cookies and TLS certificates. Not with an origin
+	// whose host may be anybody's: "*", "https://*", "https://example.org*".
 	Credentials bool
 	// MaxAge is how long browsers may remember this. The default is 5 s, that of
 	// browsers.
@@ -48,8 +48,8 @@ func CORS(o CORSOption) (gateway.Middleware, error) {
 			return nil, fmt.Errorf("middleware: CORSOption.Origins[%d] is %q: an origin is scheme://host, without a path", i, origin)
 		}
 	}
-	if o.Credentials && slices.Contains(o.Origins, "*") {
-		return nil, errors.New(`middleware: CORSOption.Credentials: not for the origin "*": any page could act for whoever reads it`)
+	if o.Credentials && slices.ContainsFunc(o.Origins, isAnywhere) {
+		return nil, errors.New(`middleware: CORSOption.Credentials: not for an origin that may be anybody's, such as "*" or "https://*": any page could act for whoever reads it`)
 	}
 	if o.MaxAge < 0 {
 		return nil, errors.New("middleware: CORSOption.MaxAge is negative")
@@ -63,6 +63,13 @@ func CORS(o CORSOption) (gateway.Middleware, error) {
 		MaxAge:           int(o.MaxAge / time.Second),
 	})
 	return c.Handler, nil
+}
+
+// isAnywhere tells an origin that stands for hosts of anybody's choice: what follows
+// its star does not end a host's name.
+func isAnywhere(origin string) bool {
+	before, after, starred := strings.Cut(origin, "*")
+	return starred && !strings.HasSuffix(before, ":") && (after == "" || strings.HasPrefix(after, ":"))
 }
 
 func orDefault(given []string, byDefault ...string) []string {

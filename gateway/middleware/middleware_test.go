@@ -267,6 +267,21 @@ func TestCORSThatWouldOpenTooMuch(t *testing.T) {
 	}
 }
 
+// With cookies no page of anybody's choice may call, however its origin is written.
+func TestCORSLendsCookiesToNamedHosts(t *testing.T) {
+	for origin, refused := range map[string]bool{
+		"https://*": true, "http://*:8080": true, "https://example.org*": true,
+		"https://*.example.org": false, "http://localhost:*": false, "https://example.org": false,
+	} {
+		if _, err := middleware.CORS(middleware.CORSOption{Origins: []string{origin}, Credentials: true}); (err != nil) != refused {
+			t.Errorf("%s: %v", origin, err)
+		}
+		if _, err := middleware.CORS(middleware.CORSOption{Origins: []string{origin}}); err != nil {
+			t.Errorf("%s without credentials: %v", origin, err)
+		}
+	}
+}
+
 // A handler that takes over the connection, or flushes, still can.
 func TestWrappedWritersUnwrap(t *testing.T) {
 	h := middleware.AccessLog(func(middleware.Access) {})(middleware.Breaker(middleware.BreakerOption{})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
