@@ -40,11 +40,14 @@ func (s *swallowed) note(serviceMethod string, err error) {
 }
 
 // swallow makes a success of a failed call. The answer to a Do is then an empty
-// response.
-func (c *sgClient) swallow(serviceMethod string, resp any, err error) {
+// response, in the request's serializer.
+func (c *sgClient) swallow(serviceMethod string, req, resp any, err error) {
 	c.counts.swallowed.Add(1)
 	c.swallowed.note(serviceMethod, err)
 	if m, raw := resp.(*protocol.Message); raw {
 		m.MessageType = protocol.TypeResponse
+		if asked, ok := req.(*protocol.Message); ok {
+			m.SerializeType = asked.SerializeType
+		}
 	}
 }

@@ -62,6 +62,9 @@ func (g *Gateway) CallJSON(r *http.Request, service, method string, body []byte)
 	if res.SerializeType != protocol.SerializeTypeJSON {
 		return nil, ran(protocol.Internal, "%.128s.%.128s answered %v to a request in JSON", service, method, res.SerializeType)
 	}
+	if len(res.Body) == 0 { // of a client whose FailSafe swallowed a failure
+		res.Body, res.CompressType = []byte("{}"), protocol.CompressTypeNone
+	}
 	if res.CompressType == protocol.CompressTypeNone {
 		return res, nil
 	}

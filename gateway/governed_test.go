@@ -39,7 +39,7 @@ type stand struct {
 }
 
 // newStand has providers, each with the tag idc, served and called.
-func newStand(t *testing.T, idcs map[string]string) *stand {
+func newStand(t *testing.T, mode client.FailMode, idcs map[string]string) *stand {
 	t.Helper()
 	s := &stand{net: transport.NewMemNetwork(), servers: make(map[string]*server.SGServer)}
 	fixed := registry.NewPeer2PeerRegistry()
@@ -65,7 +65,9 @@ func newStand(t *testing.T, idcs map[string]string) *stand {
 	}
 	op := client.DefaultSGOption
 	op.Registry, op.AllowLocal, op.Mem = fixed, true, s.net
-	op.FailMode, op.Retries = client.FailOver, 2
+	if op.FailMode = mode; mode == client.FailOver {
+		op.Retries = 2
+	}
 	op.RequestTimeout, op.AttemptTimeout, op.RetryBackoff = 2*time.Second, 100*time.Millisecond, -1
 	op.Heartbeat, op.HeartbeatInterval, op.HeartbeatDegradeThreshold = true, time.Second, 2
 	op.CircuitBreakerThreshold, op.CircuitBreakerWindow = 10, time.Minute
@@ -101,7 +103,7 @@ func tagged(method, idc string) *http.Request {
 // learns code and outcome.
 func TestGovernedCallsThroughAGatewayAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStand(t, map[string]string{"p0": "lf", "p1": "lf", "p2": "hk"})
+		s := newStand(t, client.FailOver, map[string]string{"p0": "lf", "p1": "lf", "p2": "hk"})
 		g := s.gateway(t, nil)
 		for range 20 {
 			expect(t, serve(g, tagged("Where", "hk")), http.StatusOK, `{"Value":"p2","Present":false}`)
@@ -124,7 +126,7 @@ func TestGovernedCallsThroughAGatewayAlone(t *testing.T) {
 // where, is for those whom an option names.
 func TestErrorsDoNotNameProviders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStand(t, map[string]string{"p0": "lf", "p1": "lf"})
+		s := newStand(t, client.FailOver, map[string]string{"p0": "lf", "p1": "lf"})
 		closed, open := s.gateway(t, nil), s.gateway(t, &gateway.Option{ErrorDetails: true})
 		failed := func(g *gateway.Gateway, r *http.Request, outcome string) string {
 			t.Helper()
@@ -162,6 +164,18 @@ func TestErrorsDoNotNameProviders(t *testing.T) {
 		if text := res.Header.Get("Rpc-Header-Error"); text != "no provider can take the call now" {
 			t.Errorf("by the bridge: %q", text)
 		}
+	})
+}
+
+// A failure that the client swallows is an empty answer, in each form.
+func TestFailSafeBehindAGatewayAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStand(t, client.FailSafe, map[string]string{"p0": "lf"})
+		g := s.gateway(t, nil)
+		expect(t, serve(g, tagged("Busy", "lf")), http.StatusOK, `{}`)
+		res := serve(g, bridged("Busy"))
+		expectFields(t, res, map[string]string{"seq": "0", "message_type": "1", "compress_type": "0", "serialize_type": "1", "status_code": "0", "flags": "0"})
+		expect(t, res, http.StatusOK, ``)
 	})
 }
 

@@ -77,11 +77,20 @@ func NewClient(inter string, endpoints Endpoints, option *ClientOption) (*Client
 		c.option.MethodName = JavaMethod
 	}
 	if c.option.HTTPClient == nil {
-		transport := http.DefaultTransport.(*http.Transport).Clone()
-		transport.DisableKeepAlives = true
-		c.option.HTTPClient = &http.Client{Transport: transport, CheckRedirect: noRedirect}
+		c.option.HTTPClient = &http.Client{Transport: newTransport(), CheckRedirect: noRedirect}
 	}
 	return c, nil
+}
+
+// newTransport is one like http.DefaultTransport, whatever the program has put in
+// its place, without connections that are kept.
+func newTransport() *http.Transport {
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment}
+	if common, ok := http.DefaultTransport.(*http.Transport); ok {
+		t = common.Clone()
+	}
+	t.DisableKeepAlives = true
+	return t
 }
 
 // noRedirect takes a redirection for the answer: a POST that is sent on may run

@@ -309,3 +309,20 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// observed is a transport that a program has put round that of package net/http.
+type observed struct{ http.RoundTripper }
+
+func TestClientOfAProgramWithATransportOfItsOwn(t *testing.T) {
+	common := http.DefaultTransport
+	defer func() { http.DefaultTransport = common }()
+	http.DefaultTransport = observed{common}
+	nobody := func(context.Context) ([]string, error) { return nil, nil }
+	c, err := dubbo.NewClient("com.example.Shop", nobody, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Call(t.Context(), "Shop.Open", nil, nil); protocol.OutcomeOf(err) != protocol.NotSent {
+		t.Error(err)
+	}
+}

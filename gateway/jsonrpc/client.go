@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/sinew-rpc/sinew/protocol"
 )
@@ -38,10 +39,19 @@ func NewClient(endpoint string, option *ClientOption) (*Client, error) {
 	}
 	c := &Client{endpoint: endpoint, option: o}
 	if o.HTTPClient == nil {
-		c.own = http.DefaultTransport.(*http.Transport).Clone()
+		c.own = newTransport()
 		c.option.HTTPClient = &http.Client{Transport: c.own, CheckRedirect: noRedirect}
 	}
 	return c, nil
+}
+
+// newTransport is one like http.DefaultTransport, whatever the program has put in
+// its place.
+func newTransport() *http.Transport {
+	if common, ok := http.DefaultTransport.(*http.Transport); ok {
+		return common.Clone()
+	}
+	return &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: 90 * time.Second}
 }
 
 // noRedirect takes a redirection for the answer: a POST that is sent on may run

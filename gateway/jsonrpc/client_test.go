@@ -317,3 +317,19 @@ func TestNewClientChecksItsArguments(t *testing.T) {
 		t.Errorf("MaxResponse: %v", err)
 	}
 }
+
+// observed is a transport that a program has put round that of package net/http.
+type observed struct{ http.RoundTripper }
+
+// Programs put transports of their own in http.DefaultTransport's place.
+func TestClientOfAProgramWithATransportOfItsOwn(t *testing.T) {
+	common := http.DefaultTransport
+	defer func() { http.DefaultTransport = common }()
+	http.DefaultTransport = observed{common}
+	s, _ := served(t)
+	c := dial(t, handler(t, s, option()), nil)
+	var sum int
+	if err := c.Call(t.Context(), "subtract", []int{42, 23}, &sum); err != nil || sum != 19 {
+		t.Errorf("%d, %v", sum, err)
+	}
+}

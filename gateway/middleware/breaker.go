@@ -18,7 +18,8 @@ const (
 
 // BreakerOption is when a breaker opens.
 type BreakerOption struct {
-	// Threshold is how many failures within Window open it. The default is 20.
+	// Threshold is how many failures within Window open it. The default is 20;
+	// negative is no breaker.
 	Threshold int
 	// Window is how long a failure counts, and how long the breaker stays open
 	// before a request may try. The default is 1 s.
@@ -31,8 +32,11 @@ type BreakerOption struct {
 // answer of 500 or above, but for 501, which speaks of the request, and a panic; a
 // request whose caller left tells nothing.
 func Breaker(o BreakerOption) gateway.Middleware {
+	if o.Threshold < 0 {
+		return func(next http.Handler) http.Handler { return next }
+	}
 	settings := breaker.Settings{
-		Threshold: cmp.Or(max(0, o.Threshold), DefaultBreakerThreshold),
+		Threshold: cmp.Or(o.Threshold, DefaultBreakerThreshold),
 		Window:    cmp.Or(max(0, o.Window), DefaultBreakerWindow),
 	}
 	return func(next http.Handler) http.Handler {

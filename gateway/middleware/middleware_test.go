@@ -267,6 +267,15 @@ func TestCORSThatWouldOpenTooMuch(t *testing.T) {
 	}
 }
 
+func TestBreakerThatIsOff(t *testing.T) {
+	h := middleware.Breaker(middleware.BreakerOption{Threshold: -1})(answering(http.StatusInternalServerError, "x"))
+	for range 2 * middleware.DefaultBreakerThreshold {
+		if w := ask(h, get()); w.Code != http.StatusInternalServerError {
+			t.Fatalf("answered %d", w.Code)
+		}
+	}
+}
+
 // With cookies no page of anybody's choice may call, however its origin is written.
 func TestCORSLendsCookiesToNamedHosts(t *testing.T) {
 	for origin, refused := range map[string]bool{
