@@ -16,6 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/sinew-rpc/sinew/gateway"
+	"github.com/sinew-rpc/sinew/internal/log"
 	"github.com/sinew-rpc/sinew/protocol"
 )
 
@@ -83,7 +84,8 @@ func (o *Option) check() error {
 }
 
 // New returns the middleware. A request without a good token is answered 401, and
-// neither answer nor log says more of the token than what is wrong with it. The
+// neither answer nor log says more of the token than what is wrong with it; what
+// Keys says goes to the log alone, at V(1). The
 // Authorization header stays, so providers can verify it too. The error names
 // the field that cannot be used.
 func New(o Option) (gateway.Middleware, error) {
@@ -127,13 +129,41 @@ func (v *verifier) verify(r *http.Request) (jwt.MapClaims, error) {
 	}
 	claims := make(jwt.MapClaims)
 	_, err = v.parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
+		if _, critical := t.Header["crit"]; critical { // RFC 7515, 4.1.11: refuse what is not understood
+			return nil, errCritical
+		}
 		id, _ := t.Header["kid"].(string)
-		return v.keys.Key(r.Context(), id)
+		key, err := v.keys.Key(r.Context(), id)
+		if secret, ok := key.([]byte); err == nil && ok && len(secret) == 0 { // anybody signs with that
+			return nil, errEmpty
+		}
+		return key, err
 	})
 	if err != nil {
-		return nil, unauthenticated("the token is refused: %w", err)
+		log.V(1).Infof("sinew: gateway: request %s: the token is refused: %v", gateway.RequestID(r), err)
+		return nil, refusal(err)
 	}
 	return claims, nil
+}
+
+var (
+	errCritical = errors.New("the token's header has critical fields")
+	errEmpty    = errors.New("the secret of the token's key is empty")
+)
+
+// refusal is what the sender of a token is told: what is wrong with its claims, which
+// are looked at once its signature is known to be good, and of everything else, what
+// Keys says included, no more than that.
+func refusal(err error) error {
+	for _, claim := range []error{
+		jwt.ErrTokenExpired, jwt.ErrTokenNotValidYet, jwt.ErrTokenUsedBeforeIssued,
+		jwt.ErrTokenInvalidIssuer, jwt.ErrTokenInvalidAudience, jwt.ErrTokenRequiredClaimMissing,
+	} {
+		if errors.Is(err, claim) {
+			return unauthenticated("the token is refused: %w", claim)
+		}
+	}
+	return unauthenticated("the token is refused")
 }
 
 func bearer(h http.Header) (string, error) {

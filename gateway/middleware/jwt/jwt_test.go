@@ -122,6 +122,39 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// failing are keys that are kept elsewhere.
+type failing struct{ err error }
+
+func (f failing) Key(context.Context, string) (any, error) { return nil, f.err }
+
+// Where keys come from is nobody's business but the log's.
+func TestWhatKeysSayStaysHere(t *testing.T) {
+	token := "Bearer " + sign(t, golang.SigningMethodHS256, []byte("secret"), "", golang.MapClaims{"exp": in(time.Minute)})
+	option := jwt.Option{Keys: failing{errors.New("dial tcp 10.0.0.7:2379: connection refused")}, Algorithms: []string{"HS256"}}
+	if code, body := status(t, option, token); code != http.StatusUnauthorized || body != `{"code":"unauthenticated","message":"the token is refused"}` {
+		t.Errorf("answered %d %s", code, body)
+	}
+}
+
+func TestTokensThatNobodyShouldTake(t *testing.T) {
+	keys := new(jwt.KeySet)
+	keys.Replace(map[string]any{"": []byte{}, "good": []byte("a secret")})
+	option := jwt.Option{Keys: keys, Algorithms: []string{"HS256"}}
+	claims := golang.MapClaims{"exp": in(time.Minute)}
+	if code, body := status(t, option, "Bearer "+sign(t, golang.SigningMethodHS256, []byte{}, "", claims)); code != http.StatusUnauthorized {
+		t.Errorf("signed with an empty secret: %d %s", code, body)
+	}
+	critical := golang.NewWithClaims(golang.SigningMethodHS256, claims)
+	critical.Header["kid"], critical.Header["crit"] = "good", []string{"b64"}
+	signed, err := critical.SignedString([]byte("a secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, body := status(t, option, "Bearer "+signed); code != http.StatusUnauthorized {
+		t.Errorf("with a critical field: %d %s", code, body)
+	}
+}
+
 func TestKeysAreReplacedWhileServing(t *testing.T) {
 	keys := new(jwt.KeySet)
 	option := jwt.Option{Keys: keys, Algorithms: []string{"HS256"}}
