@@ -47,7 +47,8 @@ type Option struct {
 	// ErrorDetails tells callers all that the backend says of a call that failed:
 	// which providers were tried, at which addresses, and what became of each. The
 	// default tells what a provider said, and of what a client of many found out
-	// itself the code with a few words; the rest is logged at V(2).
+	// itself the code with a few words; the rest is logged at V(2). A handler that
+	// returns the error of a call of its own says what that says.
 	ErrorDetails bool
 
 	// RequestTimeout bounds every call; a caller may ask for less, by

@@ -10,12 +10,15 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/sinew-rpc/sinew/gateway"
 	"github.com/sinew-rpc/sinew/internal/testutil"
+	"github.com/sinew-rpc/sinew/protocol"
 	"github.com/sinew-rpc/sinew/transport"
 )
 
@@ -281,6 +284,74 @@ func TestHTTP2(t *testing.T) {
 			expect(t, res, http.StatusOK, `{"C":3}`)
 		})
 	}
+}
+
+// waiting is a backend whose calls end with their callers.
+type waiting struct {
+	gateway.Backend
+	calls, running, most atomic.Int64
+}
+
+func (w *waiting) Do(ctx context.Context, _ *protocol.Message) (*protocol.Message, error) {
+	w.calls.Add(1)
+	for now := w.running.Add(1); ; {
+		if most := w.most.Load(); now <= most || w.most.CompareAndSwap(most, now) {
+			break
+		}
+	}
+	defer w.running.Add(-1)
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// A client of HTTP/2 that asks and takes back, again and again on one connection,
+// has no more calls made at one time than it may have streams.
+func TestRapidResets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		backend := new(waiting)
+		g, err := gateway.New(backend, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := startServer(t, g, &gateway.ServerOption{PlainHTTP2: true})
+		protocols := new(http.Protocols)
+		protocols.SetUnencryptedHTTP2(true)
+		oneConnection := &http.HTTP2Config{StrictMaxConcurrentRequests: true}
+		transport := &http.Transport{Protocols: protocols, HTTP2: oneConnection, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return s.network.Dial(ctx, "gateway")
+		}}
+		askAndLeave := func(patience time.Duration) {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://gateway/Arith/Wait", strings.NewReader(`{}`))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			r.Header.Set("Content-Type", "application/json")
+			if res, err := transport.RoundTrip(r); err == nil {
+				res.Body.Close()
+			}
+		}
+		var callers sync.WaitGroup
+		for i := range 300 {
+			callers.Go(func() {
+				for range 7 {
+					askAndLeave(time.Duration(1+i%7) * time.Millisecond)
+				}
+			})
+		}
+		callers.Wait()
+		transport.CloseIdleConnections()
+		synctest.Wait()
+		if err := g.Close(); err != nil || backend.running.Load() != 0 {
+			t.Errorf("%d calls run on, %v", backend.running.Load(), err)
+		}
+		const streams = 250 // of one connection, by default of net/http
+		if most := backend.most.Load(); most > streams || backend.calls.Load() <= streams {
+			t.Errorf("%d calls at one time, of %d", most, backend.calls.Load())
+		}
+	})
 }
 
 func TestNewServerSaysWhichFieldIsWrong(t *testing.T) {
