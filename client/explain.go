@@ -169,8 +169,8 @@ func (e *Explanation) Error() string {
 // in place of the error's text.
 func (e *Explanation) Public() string { return e.public }
 
-// publicOf returns Public of a call that would have ended with e.
-func publicOf(e *protocol.Error) string {
+// publicOf returns Public of a call, made with ctx, that would have ended with e.
+func publicOf(ctx context.Context, e *protocol.Error) string {
 	if protocol.IsRemote(e) || e.Code == protocol.InvalidArgument { // that is about the call itself
 		return e.Message
 	}
@@ -178,6 +178,9 @@ func publicOf(e *protocol.Error) string {
 	case protocol.Unavailable:
 		return "no provider can take the call now"
 	case protocol.DeadlineExceeded:
+		if stopOf(ctx) == StopRequestTimeout && ctx.Err() != nil {
+			return endpoint.LimitText(ctx)
+		}
 		return "no answer in time"
 	case protocol.Canceled:
 		return "the call was canceled"

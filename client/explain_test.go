@@ -187,3 +187,40 @@ func TestTheStoryOfManyProviders(t *testing.T) {
 		}
 	})
 }
+
+// What may be told outside is what a method said, or which limit ended the call.
+func TestWhatAStoryTellsOutside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(ctx context.Context, addr string, _ int) error {
+			if addr == "a" {
+				<-ctx.Done()
+			}
+			return protocol.NewError(protocol.Unavailable, "busy")
+		}, "a", "b")
+		for addr, want := range map[string]string{
+			"a":    "no answer within RequestTimeout (1s)",
+			"b":    "busy",
+			"dead": "no provider can take the call now",
+		} {
+			c := w.client(t, func(op *client.SGOption) {
+				op.FailMode, op.Retries, op.AttemptTimeout, op.RequestTimeout = client.FailRetry, 1, -1, time.Second
+				op.Filters = []selector.Filter{onlyAt{addr: addr}}
+			})
+			list(t, w.r, addr, nil)
+			err := c.Call(idempotent, "Echo.Do", &text{}, nil)
+			if story, ok := client.Explain(err); !ok || story.Public() != want {
+				t.Errorf("%s: tells %q of %v, want %q", addr, story.Public(), err, want)
+			}
+		}
+	})
+}
+
+// onlyAt keeps calls from all other addresses.
+type onlyAt struct {
+	selector.BaseFilter
+	addr string
+}
+
+func (f onlyAt) PerCall(_ context.Context, _ selector.PickInfo, n *selector.Node) bool {
+	return n.Provider.Addr == f.addr
+}

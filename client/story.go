@@ -48,7 +48,7 @@ func (p *pursuit) failedBecause(err, cause error) error {
 		Attempts:      p.attempts,
 		Stop:          p.stop,
 		cause:         cause,
-		public:        publicOf(e),
+		public:        publicOf(p.ctx, e),
 	}
 	answered := p.stop == StopCode || p.stop == StopFailMode
 	if len(p.attempts) > 1 || !answered {

@@ -148,6 +148,16 @@ func TestErrorsDoNotNameProviders(t *testing.T) {
 		if body := failed(closed, tagged("Where", "xx"), "NotSent"); body != nobody {
 			t.Errorf("told %s, want %s", body, nobody)
 		}
+		stuck := transport.MemFaults{ToListener: transport.MemPath{Blackhole: true}}
+		s.net.SetFaultsAt("p0", stuck)
+		s.net.SetFaultsAt("p1", stuck)
+		const late = `{"code":"deadline_exceeded","message":"no answer in time"}`
+		res := serve(closed, tagged("Slow", "lf"))
+		if body := bodyOf(t, res); res.StatusCode != http.StatusGatewayTimeout || body != late || res.Header.Get("Sinew-Outcome") != "MaybeRun" {
+			t.Errorf("without an answer: %d %s", res.StatusCode, body)
+		}
+		s.net.SetFaultsAt("p0", transport.MemFaults{})
+		s.net.SetFaultsAt("p1", transport.MemFaults{})
 		for _, one := range s.servers {
 			_ = one.Close() // Cleanup asks
 		}
@@ -160,7 +170,7 @@ func TestErrorsDoNotNameProviders(t *testing.T) {
 		if body := failed(open, tagged("Where", "lf"), "NotSent"); !strings.Contains(body, "mem@p") {
 			t.Errorf("with details: %s", body)
 		}
-		res := serve(closed, bridged("Where"))
+		res = serve(closed, bridged("Where"))
 		if text := res.Header.Get("Rpc-Header-Error"); text != "no provider can take the call now" {
 			t.Errorf("by the bridge: %q", text)
 		}
