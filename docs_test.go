@@ -45,6 +45,7 @@ func TestPagesCode(t *testing.T) {
 	dir := t.TempDir()
 	writeModule(t, dir)
 	outputs := make(map[string]string) // by the program's folder
+	test := []string{"test", "-count=1"}
 	for _, name := range pages(t) {
 		if name == "README.zh-CN.md" {
 			continue // its code is README.md's: see TestTheReadmesAgree
@@ -58,6 +59,7 @@ func TestPagesCode(t *testing.T) {
 				continue
 			case !strings.HasPrefix(block[1], "package main\n"):
 				file = "block_test.go"
+				test = append(test, "./"+folder)
 			}
 			write(t, filepath.Join(dir, folder, file), block[1])
 			if block[2] != "" {
@@ -69,7 +71,7 @@ func TestPagesCode(t *testing.T) {
 		t.Fatalf("%d programs whose output is shown: the pattern sees them no more", len(outputs))
 	}
 	goCommand(t, dir, "vet", "./...")
-	goCommand(t, dir, "test", "-count=1", "./...")
+	goCommand(t, dir, test...)
 	runAll(t, dir, outputs)
 }
 
@@ -80,7 +82,7 @@ func runAll(t *testing.T, dir string, outputs map[string]string) {
 	if err := os.Mkdir(bin, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	build := []string{"build", "-o", bin}
+	build := []string{"build", "-ldflags=-w", "-o", bin} // without what debuggers read: linked sooner
 	for folder := range outputs {
 		build = append(build, "./"+folder)
 	}
