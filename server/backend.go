@@ -22,11 +22,7 @@ func (s *SGServer) Do(ctx context.Context, m *protocol.Message) (*protocol.Messa
 	}
 	s.local.Add(1)
 	defer s.room.Give(len(m.Body))
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := context.AfterFunc(s.ctx, cancel)
-	defer stop()
-	return s.dispatcher.Do(ctx, m)
+	return s.dispatcher.Do(ctx, s.ctx, m)
 }
 
 // takeLocal makes the checks that a session makes before admission, and takes

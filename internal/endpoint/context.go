@@ -20,6 +20,7 @@ type Context struct {
 	deadline time.Time          // zero: none
 	limit    time.Duration      // what made deadline; 0 where it is the parent's
 	session  *transport.Session // nil for a call that this side makes
+	owner    context.Context    // whose end ends it too; nil: nobody's
 	task     *task              // the request being served; nil for a call that this side makes
 
 	mu sync.Mutex
@@ -33,6 +34,7 @@ type rarely struct {
 	done      chan struct{} // nil until asked for
 	timer     *time.Timer   // runs once done is there and a deadline is set
 	detach    func() bool   // ends the watch on parent
+	disown    func() bool   // ends the watch on owner
 	after     []*afterFunc
 	replyMeta map[string]string
 }
@@ -72,6 +74,9 @@ func (c *Context) Done() <-chan struct{} {
 		parent := c.parent
 		r.detach = context.AfterFunc(parent, func() { c.Cancel(parent.Err()) })
 	}
+	if c.owner != nil {
+		r.disown = context.AfterFunc(c.owner, func() { c.Cancel(context.Canceled) })
+	}
 	return r.done
 }
 
@@ -98,6 +103,9 @@ func (c *Context) errLocked() error {
 		if err := c.parent.Err(); err != nil {
 			return err
 		}
+	}
+	if c.owner != nil && c.owner.Err() != nil {
+		return context.Canceled
 	}
 	if !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
 		return context.DeadlineExceeded
@@ -169,11 +177,14 @@ func (c *Context) Cancel(err error) {
 	if r.done != nil && !isClosed(r.done) {
 		close(r.done)
 	}
-	after, detach := r.after, r.detach
-	r.after, r.detach = nil, nil
+	after, detach, disown := r.after, r.detach, r.disown
+	r.after, r.detach, r.disown = nil, nil, nil
 	c.mu.Unlock()
 	if detach != nil {
 		detach()
+	}
+	if disown != nil {
+		disown()
 	}
 	for _, a := range after {
 		go a.f()

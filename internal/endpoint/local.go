@@ -12,12 +12,12 @@ import (
 
 // Do serves a request that did not come on a session, as if it had: admission,
 // chain, method. m is neither changed nor kept. The context of the handler ends
-// with ctx and holds none of its values. The message is the caller's; it is
+// with ctx, and with owner, and holds none of their values. The message is the caller's; it is
 // empty for a oneway. The error is a *protocol.Error whose outcome is Refused or
 // Ran.
-func (d *Dispatcher) Do(ctx context.Context, m *protocol.Message) (*protocol.Message, error) {
+func (d *Dispatcher) Do(ctx, owner context.Context, m *protocol.Message) (*protocol.Message, error) {
 	t := &task{d: d, seq: m.Seq, req: *m}
-	t.Context.parent, t.Context.task = ctx, t
+	t.Context.parent, t.Context.owner, t.Context.task = ctx, owner, t
 	t.Context.deadline, _ = ctx.Deadline()
 	if m.Timeout > 0 {
 		if limit := time.Now().Add(m.Timeout); t.Context.deadline.IsZero() || limit.Before(t.Context.deadline) {
