@@ -16,7 +16,7 @@ func TestAllocationsOfAJSONCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := testing.AllocsPerRun(200, serveAgain(g)); got > 26 {
-		t.Errorf("%v allocations, 25 were known", got)
+	if got := testing.AllocsPerRun(200, serveAgain(g)); got > 23 {
+		t.Errorf("%v allocations, 22 were known", got)
 	}
 }

@@ -128,7 +128,7 @@ func (b *binding) request(r *http.Request, body []byte) ([]byte, error) {
 
 // readObject returns the body as the JSON that it is, or the form that it is.
 func readObject(r *http.Request, body []byte) (object []byte, form url.Values, err error) {
-	contentType := r.Header.Get("Content-Type")
+	contentType := first(r.Header, headerContentType)
 	if CheckJSON(r) == nil {
 		return body, nil, nil
 	}

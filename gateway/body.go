@@ -56,7 +56,7 @@ func (h *holding) body(r *http.Request, limit int64) ([]byte, error) {
 		return nil, BodyTooLarge(limit)
 	}
 	source := io.Reader(r.Body)
-	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); encoding {
+	switch encoding := strings.ToLower(first(r.Header, "Content-Encoding")); encoding {
 	case "", "identity":
 	case "gzip":
 		zipped, err := gzip.NewReader(&bounded{r.Body, limit})
@@ -67,7 +67,8 @@ func (h *holding) body(r *http.Request, limit int64) ([]byte, error) {
 	default:
 		return nil, refuse(http.StatusUnsupportedMediaType, protocol.Unimplemented, "Content-Encoding %.64q is not known here: send gzip or identity", encoding)
 	}
-	body, err := h.read(&bounded{source, limit}, r.ContentLength, limit)
+	h.source = bounded{source, limit}
+	body, err := h.read(r.ContentLength, limit)
 	if err != nil {
 		return nil, bodyError(err, limit)
 	}
@@ -76,13 +77,14 @@ func (h *holding) body(r *http.Request, limit int64) ([]byte, error) {
 
 // holding is one body with the room that it takes.
 type holding struct {
-	room  *room // nil: any
-	taken int64
+	room   *room // nil: any
+	taken  int64
+	source bounded
 }
 
-// read reads all of source, into a buffer that doubles up to limit; expected is a
+// read reads all of h.source, into a buffer that doubles up to limit; expected is a
 // hint that is believed up to firstRead.
-func (h *holding) read(source io.Reader, expected, limit int64) ([]byte, error) {
+func (h *holding) read(expected, limit int64) ([]byte, error) {
 	size := int64(firstRead)
 	if expected >= 0 && expected < firstRead {
 		size = expected + 1 // so that the end is seen without growing
@@ -100,7 +102,7 @@ func (h *holding) read(source io.Reader, expected, limit int64) ([]byte, error) 
 			size = larger
 			buffer = append(make([]byte, 0, size), buffer...)
 		}
-		n, err := source.Read(buffer[len(buffer):cap(buffer)])
+		n, err := h.source.Read(buffer[len(buffer):cap(buffer)])
 		buffer = buffer[:len(buffer)+n]
 		if err == io.EOF {
 			return buffer, nil

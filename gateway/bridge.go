@@ -152,7 +152,7 @@ func (f *bridgeFields) meta(name string) map[string]string {
 func writeBridge(w http.ResponseWriter, m, res *protocol.Message, err error) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Type", "application/octet-stream")
+	h.Set(headerContentType, "application/octet-stream")
 	out := protocol.Header{Seq: m.Seq, MessageType: protocol.TypeResponse, SerializeType: m.SerializeType}
 	if err == nil {
 		out.SerializeType, out.CompressType = res.SerializeType, res.CompressType

@@ -27,32 +27,43 @@ const lastWord = 50 * time.Millisecond
 // *protocol.Error that knows its outcome; NotSent is one of the gateway's own.
 // It may run concurrently, also for one r, as for the calls of a batch.
 func (g *Gateway) Call(r *http.Request, m *protocol.Message) (*protocol.Message, error) {
-	if isInternal(m.ServiceName) && !g.option.Internal {
-		return nil, notSent(protocol.Unimplemented, "unknown service %.128q", m.ServiceName)
+	if err := g.checkService(m.ServiceName); err != nil {
+		return nil, err
 	}
-	return g.call(r, m)
+	out := *m
+	return g.call(r, &out)
 }
 
-// call is Call for services of the framework too.
+// checkService refuses the services of the framework, unless they may be called.
+func (g *Gateway) checkService(service string) error {
+	if isInternal(service) && !g.option.Internal {
+		return notSent(protocol.Unimplemented, "unknown service %.128q", service)
+	}
+	return nil
+}
+
+// call is Call for services of the framework too, with a message that is its own.
 func (g *Gateway) call(r *http.Request, m *protocol.Message) (*protocol.Message, error) {
-	out, err := g.prepareCall(r, m)
-	if err != nil {
+	if err := g.prepareCall(r, m); err != nil {
 		return nil, err
 	}
 	ctx := r.Context()
-	if out.Timeout > 0 {
+	if m.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, out.Timeout)
+		ctx, cancel = context.WithTimeout(ctx, m.Timeout)
 		defer cancel()
 	}
-	return g.do(ctx, out)
+	return g.do(ctx, m)
 }
 
 // CallJSON is Call for a body in JSON, with the reply's JSON inflated. Which
 // serializer the provider's own clients use does not matter: the message says
 // what its body is.
 func (g *Gateway) CallJSON(r *http.Request, service, method string, body []byte) (*protocol.Message, error) {
-	res, err := g.Call(r, &protocol.Message{
+	if err := g.checkService(service); err != nil {
+		return nil, err
+	}
+	res, err := g.call(r, &protocol.Message{
 		Header: protocol.Header{SerializeType: protocol.SerializeTypeJSON, ServiceName: service, MethodName: method},
 		Body:   body,
 	})
@@ -109,23 +120,20 @@ func (g *Gateway) AuthorizeServices(r *http.Request) error {
 // The method that every provider has, protocol.MethodServices.
 const introspection, listing = "sinew.Introspect", "Services"
 
-// prepareCall returns the message that goes to the backend.
-func (g *Gateway) prepareCall(r *http.Request, m *protocol.Message) (*protocol.Message, error) {
+// prepareCall makes of m the message that goes to the backend.
+func (g *Gateway) prepareCall(r *http.Request, m *protocol.Message) error {
 	limit, err := timeoutOf(r.Header)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	auth, err := g.authorize(r, m.ServiceName+"."+m.MethodName)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	out := *m
-	out.Timeout = shortest(limit, m.Timeout, g.option.RequestTimeout)
-	out.StatusCode, out.Error = protocol.OK, ""
-	if out.MetaData, err = g.metadata(r, m.MetaData, auth); err != nil {
-		return nil, err
-	}
-	return &out, nil
+	m.Timeout = shortest(limit, m.Timeout, g.option.RequestTimeout)
+	m.StatusCode, m.Error = protocol.OK, ""
+	m.MetaData, err = g.metadata(r, m.MetaData, auth)
+	return err
 }
 
 // metadata returns what goes with the call.

@@ -46,7 +46,7 @@ func WriteError(w http.ResponseWriter, err error) {
 	if encodeErr != nil { // strings always encode
 		encoded = []byte(`{"code":"internal"}`)
 	}
-	w.Header().Set("Content-Type", contentJSON)
+	w.Header().Set(headerContentType, contentJSON)
 	w.WriteHeader(StatusOf(err))
 	_, _ = w.Write(encoded) // a caller that left is told nothing
 }

@@ -11,10 +11,20 @@ import (
 // Headers with rules of their own.
 const (
 	headerAuthorization = "Authorization"
+	headerContentType   = "Content-Type"
 	headerTagPrefix     = "Sinew-Tag-"
 	headerOutcome       = "Sinew-Outcome"
 	reservedHeader      = "Sinew-"
 )
+
+// first returns the first value of a header whose name is written as net/http
+// keeps names, empty where there is none.
+func first(h http.Header, canonical string) string {
+	if values := h[canonical]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
 
 // oneHop are the names that speak of one connection (RFC 9110, 7.6.1): they are
 // metadata in neither direction.

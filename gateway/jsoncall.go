@@ -28,7 +28,7 @@ func (g *Gateway) jsonCall(r *http.Request, service, method string) (*protocol.M
 	if err := CheckJSON(r); err != nil {
 		return nil, err
 	}
-	if v := r.Header.Get("Connect-Protocol-Version"); v != "" && v != "1" {
+	if v := first(r.Header, "Connect-Protocol-Version"); v != "" && v != "1" {
 		return nil, notSent(protocol.InvalidArgument, "Connect-Protocol-Version is %.16q: 1 is spoken here", v)
 	}
 	body, release, err := g.ReadBody(r)
@@ -43,7 +43,7 @@ func (g *Gateway) jsonCall(r *http.Request, service, method string) (*protocol.M
 // JSON: what a page of another origin can send without being asked is text or a
 // form, and must not become a call.
 func CheckJSON(r *http.Request) error {
-	given := r.Header.Get("Content-Type")
+	given := first(r.Header, headerContentType)
 	if given == contentJSON {
 		return nil
 	}
@@ -64,8 +64,9 @@ func (g *Gateway) WriteJSON(w http.ResponseWriter, r *http.Request, res *protoco
 		WriteError(w, err)
 		return
 	}
-	h["Content-Type"] = []string{contentJSON}
-	h["X-Content-Type-Options"] = []string{"nosniff"}
+	values := [...]string{contentJSON, "nosniff", strconv.Itoa(len(res.Body))} // in one allocation
+	h[headerContentType] = values[0:1:1]
+	h["X-Content-Type-Options"] = values[1:2:2]
 	if len(res.Body) >= g.option.CompressMin {
 		h.Add("Vary", "Accept-Encoding")
 		if acceptsGzip(r.Header) {
@@ -73,7 +74,7 @@ func (g *Gateway) WriteJSON(w http.ResponseWriter, r *http.Request, res *protoco
 			return
 		}
 	}
-	h["Content-Length"] = []string{strconv.Itoa(len(res.Body))}
+	h["Content-Length"] = values[2:3:3]
 	_, _ = w.Write(res.Body) // a caller that left is told nothing
 }
 

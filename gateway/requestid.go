@@ -23,7 +23,7 @@ func RequestID(r *http.Request) string {
 	if id, ok := r.Context().Value(requestIDKey{}).(string); ok {
 		return id
 	}
-	id := r.Header.Get(headerRequestID)
+	id := first(r.Header, headerRequestID)
 	if !validRequestID(id) {
 		return ""
 	}

@@ -21,14 +21,14 @@ const (
 // or a plain number of milliseconds. The earlier of both counts.
 func timeoutOf(h http.Header) (time.Duration, error) {
 	var shortest time.Duration
-	if v := h.Get(headerConnectTimeout); v != "" {
+	if v := first(h, headerConnectTimeout); v != "" {
 		d, ok := parseMillis(v)
 		if !ok {
 			return 0, notSent(protocol.InvalidArgument, "%s is %.32q: it takes 1 to %d digits, milliseconds", headerConnectTimeout, v, maxConnectTimeoutDigits)
 		}
 		shortest = d
 	}
-	if v := h.Get(headerTimeout); v != "" {
+	if v := first(h, headerTimeout); v != "" {
 		d, ok := parseMillis(v)
 		if !ok {
 			var err error
