@@ -13,7 +13,7 @@ UNIT = $(shell $(GO) list ./... | grep -v '/e2e')
 # installed it.
 export SINEW_REQUIRE_SERVERS ?= 1
 
-.PHONY: all servers browser node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all crowd dubbo purego benchmark-builds otel-builds otel connect docs-page fuzz fuzz-smoke bench overload cover help
+.PHONY: all servers browser node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all crowd dubbo purego benchmark-builds otel-builds otel connect docs-page fuzz fuzz-smoke bench overload gateway-bench cover help
 
 all: test
 
@@ -28,6 +28,7 @@ help:
 	@echo "fuzz      every fuzz target for FUZZTIME (now $(FUZZTIME))"
 	@echo "bench     the table against other frameworks, as Markdown"
 	@echo "overload  what is left of each when five times too many calls come"
+	@echo "gateway-bench  the gateway's JSON beside connect-go's, grpc-gateway's and net/http's"
 	@echo "cover     statement coverage of all packages by all unit tests"
 
 test: servers node-packages lint unit purego benchmark-builds otel-builds connect e2e outages
@@ -156,6 +157,10 @@ bench:
 # OVERLOAD.md and overload.svg are what it found last.
 overload:
 	@cd benchmark && $(GO) run ./cmd/bench overload -markdown -plot overload.svg >OVERLOAD.tmp && mv OVERLOAD.tmp OVERLOAD.md
+
+# GATEWAY.md is what it found last.
+gateway-bench:
+	@cd benchmark && $(GO) run ./cmd/bench gateway -markdown >GATEWAY.tmp && mv GATEWAY.tmp GATEWAY.md
 
 cover:
 	@mkdir -p out

@@ -8,7 +8,7 @@
 // table. All traffic is on the loopback interface.
 //
 // "bench overload" measures something else, once: what is left of each when more
-// calls come than its server can answer.
+// calls come than its server can answer. "bench gateway" measures JSON over HTTP.
 package main
 
 import (
@@ -31,6 +31,9 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "overload" {
 		return runOverload(ctx, args)
+	}
+	if len(args) > 0 && args[0] == "gateway" {
+		return runGateway(ctx, args)
 	}
 	o, err := parseOptions(args)
 	if err != nil {

@@ -28,15 +28,18 @@ type spread struct{ median, least, greatest float64 }
 // summary is the median of each measure over all rounds of a row in a cell.
 // Each is taken on its own, so they need not come from the same round.
 type summary struct {
-	perSecond      spread
-	p50, p99, p999 time.Duration
-	clientCPU      time.Duration
-	serverCPU      time.Duration
-	clientAllocs   float64
-	serverAllocs   float64
-	serverPeakRSS  uint64
-	connections    int   // the greatest of all rounds
-	errors         int64 // the sum of all rounds
+	perSecond                         spread
+	p50, p99, p999                    time.Duration
+	clientCPU                         time.Duration
+	serverCPU                         time.Duration
+	behindCPU                         time.Duration // of the process that the server forwards to
+	clientAllocs                      float64
+	serverAllocs                      float64
+	serverPeakRSS                     uint64
+	leastServerCPU, greatestServerCPU time.Duration
+
+	connections int   // the greatest of all rounds
+	errors      int64 // the sum of all rounds
 }
 
 // summarize returns false when there is no result.
@@ -46,13 +49,16 @@ func summarize(r *runs) (summary, bool) {
 	}
 	all := r.results
 	rates := each(all, func(r load.Result) float64 { return r.PerSecond })
+	serverCPUs := each(all, func(r load.Result) time.Duration { return r.Server.CPU })
 	s := summary{
-		perSecond:     spread{median(rates), slices.Min(rates), slices.Max(rates)},
-		p50:           median(each(all, func(r load.Result) time.Duration { return r.P50 })),
-		p99:           median(each(all, func(r load.Result) time.Duration { return r.P99 })),
-		p999:          median(each(all, func(r load.Result) time.Duration { return r.P999 })),
-		clientCPU:     median(each(all, func(r load.Result) time.Duration { return r.Client.CPU })),
-		serverCPU:     median(each(all, func(r load.Result) time.Duration { return r.Server.CPU })),
+		perSecond:      spread{median(rates), slices.Min(rates), slices.Max(rates)},
+		p50:            median(each(all, func(r load.Result) time.Duration { return r.P50 })),
+		p99:            median(each(all, func(r load.Result) time.Duration { return r.P99 })),
+		p999:           median(each(all, func(r load.Result) time.Duration { return r.P999 })),
+		clientCPU:      median(each(all, func(r load.Result) time.Duration { return r.Client.CPU })),
+		serverCPU:      median(serverCPUs),
+		leastServerCPU: slices.Min(serverCPUs), greatestServerCPU: slices.Max(serverCPUs),
+		behindCPU:     median(each(all, func(r load.Result) time.Duration { return r.Behind.CPU })),
 		clientAllocs:  median(each(all, func(r load.Result) float64 { return r.Client.Allocs })),
 		serverAllocs:  median(each(all, func(r load.Result) float64 { return r.Server.Allocs })),
 		serverPeakRSS: median(each(all, func(r load.Result) uint64 { return r.ServerPeakRSS })),

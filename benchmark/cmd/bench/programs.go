@@ -27,9 +27,11 @@ type place struct {
 	pattern string
 }
 
-// programs are those of the tables, crowded those of the overload.
+// programs are those of the tables, crowded those of the overload, overHTTP those
+// of JSON over HTTP.
 var (
 	programs = []place{{limit, "limits/*/main.go"}, {peer, "peers/*/main.go"}, {ours, "sinew/main.go"}}
+	overHTTP = []place{{limit, "gateway/http/main.go"}, {peer, "gateway/[cg]*/main.go"}, {ours, "gateway/sinew/main.go"}}
 	crowded  = []place{{ours, "overload/sinew/main.go"}, {peer, "overload/[^s]*/main.go"}}
 )
 

@@ -25,12 +25,15 @@ type child struct {
 }
 
 // startChild starts the server of a row and waits for its address.
-func startChild(row Row) (*child, error) {
+func startChild(row Row) (*child, error) { return start(row, commandServer) }
+
+// start starts this program with a command that serves a row.
+func start(row Row, command string) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("load: find this program: %w", err)
 	}
-	cmd := exec.Command(self, "server", "-row", row.Name)
+	cmd := exec.Command(self, command, "-row", row.Name)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -37,6 +37,9 @@ type Result struct {
 	// Client and Server are what one answered call cost each process.
 	Client Cost `json:"client"`
 	Server Cost `json:"server"`
+	// Behind is what one cost the process that the server passes calls on to, zero
+	// where there is none.
+	Behind Cost `json:"behind"`
 	// ServerPeakRSS is the server's greatest resident size, in bytes, warm-up
 	// included.
 	ServerPeakRSS uint64 `json:"server_peak_rss_bytes"`
@@ -138,6 +141,9 @@ func timed(row Row, run Run, loop *Loop, server *child) (*Result, error) {
 		Client:        perCall(clientBefore, clientAfter, tally.Calls),
 		Server:        perCall(serverBefore, serverAfter, tally.Calls),
 		ServerPeakRSS: serverAfter.PeakRSS,
+	}
+	if before, after := serverBefore.Behind, serverAfter.Behind; before != nil && after != nil {
+		res.Behind = perCall(*before, *after, tally.Calls)
 	}
 	if tally.FirstError != nil {
 		res.FirstError = tally.FirstError.Error()

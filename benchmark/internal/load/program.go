@@ -5,8 +5,15 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"time"
+)
+
+// The commands that start a server; measuring one starts it so.
+const (
+	commandServer   = "server"
+	commandProvider = "provider"
 )
 
 const usageText = `usage:
@@ -15,6 +22,7 @@ const usageText = `usage:
   %[1]s idle [flags]         measure what idle connections cost the server
   %[1]s overload [flags]     measure a server under more calls than it can answer
   %[1]s server -row NAME     serve; commands on standard input
+  %[1]s provider -row NAME   serve what the server of a row passes calls on to
 `
 
 // runGrace is what a run may take beyond its warm-up and its time: a call
@@ -51,8 +59,10 @@ func dispatch(rows []Row, args []string, out *os.File) error {
 	switch args[0] {
 	case "list":
 		return list(rows, out)
-	case "server":
-		return runServer(rows, flags, name, args[1:], out)
+	case commandServer:
+		return runServer(rows, flags, name, args[1:], out, serve)
+	case commandProvider:
+		return runServer(rows, flags, name, args[1:], out, provide)
 	case "client":
 		return runClient(rows, flags, name, args[1:], out)
 	case "idle":
@@ -72,7 +82,8 @@ func list(rows []Row, out *os.File) error {
 	return json.NewEncoder(out).Encode(all)
 }
 
-func runServer(rows []Row, flags *flag.FlagSet, name *string, args []string, out *os.File) error {
+func runServer(rows []Row, flags *flag.FlagSet, name *string, args []string, out *os.File,
+	serve func(row Row, in io.Reader, out io.Writer) error) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -49,8 +49,15 @@ type Row struct {
 	Settings string
 	// Timeouts lists the modes, beyond none, that the row supports.
 	Timeouts []Timeout
-	// Serve serves the echo method on ln until the process ends.
+	// Serve serves the echo method on ln until the process ends. It is nil in a
+	// row that forwards.
 	Serve func(ln net.Listener) error
+	// Forward, in a row whose server only passes calls on, serves on ln until the
+	// process ends, by the server of Provide, which listens at addr in a process
+	// of its own.
+	Forward func(ln net.Listener, addr string) error
+	// Provide is the server behind Forward.
+	Provide func(ln net.Listener) error
 	// Dial connects to a server of the same row.
 	Dial func(o DialOptions) (Client, error)
 }
@@ -61,10 +68,12 @@ type Description struct {
 	Version  string    `json:"version"`
 	Settings string    `json:"settings"`
 	Timeouts []Timeout `json:"timeouts"`
+	// Forwards tells that the server passes calls on to another.
+	Forwards bool `json:"forwards,omitempty"`
 }
 
 func (r Row) describe() Description {
-	return Description{Name: r.Name, Version: moduleVersion(r.Module), Settings: r.Settings, Timeouts: r.Timeouts}
+	return Description{Name: r.Name, Version: moduleVersion(r.Module), Settings: r.Settings, Timeouts: r.Timeouts, Forwards: r.Forward != nil}
 }
 
 // moduleVersion returns the version of a module linked into this program, or

@@ -28,6 +28,9 @@ type Usage struct {
 	PeakRSS uint64 `json:"peak_rss_bytes"`
 	// Goroutines is their number.
 	Goroutines int `json:"goroutines"`
+	// Behind is that of the process which a server passes calls on to, nil where
+	// there is none.
+	Behind *Usage `json:"behind,omitempty"`
 }
 
 // ReadUsage reads the counters of this process. It stops the world for some
