@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,10 +52,32 @@ var brokenRow = Row{
 	Dial:  testRow.Dial,
 }
 
+// forwardingRow passes bytes on to testRow's server, by a connection for each.
+var forwardingRow = Row{
+	Name:    "forwarding",
+	Dial:    testRow.Dial,
+	Provide: testRow.Serve,
+	Forward: func(ln net.Listener, addr string) error {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return err
+			}
+			to, err := net.Dial("tcp4", addr)
+			if err != nil {
+				return err
+			}
+			// Both end when the client closes its connection.
+			go func() { defer to.Close(); _, _ = io.Copy(to, conn) }()
+			go func() { defer conn.Close(); _, _ = io.Copy(conn, to) }()
+		}
+	},
+}
+
 // TestMain lets the test binary be its own server, as every program is.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "server" {
-		os.Exit(Main(testRow, brokenRow))
+	if len(os.Args) > 1 && (os.Args[1] == commandServer || os.Args[1] == commandProvider) {
+		os.Exit(Main(testRow, brokenRow, forwardingRow))
 	}
 	testutil.Main(m)
 }
@@ -79,6 +102,29 @@ func TestMeasureRunsAServerOfItsOwn(t *testing.T) {
 	}
 	if res.Client.CPU <= 0 || res.Server.CPU <= 0 || res.ServerPeakRSS == 0 {
 		t.Errorf("cost is missing: client %v, server %v, peak %d", res.Client.CPU, res.Server.CPU, res.ServerPeakRSS)
+	}
+}
+
+func TestMeasureKnowsWhatStandsBehindAServer(t *testing.T) {
+	run := Run{Callers: 1, Size: 16, Warmup: 10 * time.Millisecond, For: 100 * time.Millisecond, Timeout: TimeoutNone}
+	res, err := measure(forwardingRow, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Calls == 0 || res.Errors != 0 || res.Server.CPU <= 0 || res.Behind.CPU <= 0 {
+		t.Errorf("%d calls, %d errors, server %v, behind %v", res.Calls, res.Errors, res.Server.CPU, res.Behind.CPU)
+	}
+	if !forwardingRow.describe().Forwards || testRow.describe().Forwards {
+		t.Error("a row does not say whether it forwards")
+	}
+	if res, err = measure(testRow, run); err != nil || res.Behind != (Cost{}) {
+		t.Errorf("behind a row that forwards nothing: %+v, %v", res, err)
+	}
+}
+
+func TestOnlyARowThatForwardsHasAProvider(t *testing.T) {
+	if err := provide(testRow, strings.NewReader(""), io.Discard); err == nil {
+		t.Error("a row without one provided")
 	}
 }
 
