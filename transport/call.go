@@ -147,19 +147,19 @@ func (s *Session) queueCall(ctx context.Context, deadline time.Time, h *protocol
 		return leaving()
 	}
 	h.Seq = s.seq.Add(1)
-	size := frameSize(h, body)
 	var room headRoom
 	head, err := frameHead(room[:0], h, body, deadline)
 	if err != nil {
 		return err
 	}
+	size := len(head) + body.size()
 	s.mu.Lock()
-	if err := s.openable(h, size); err != nil {
+	if err := s.openable(h, len(head), size); err != nil {
 		s.mu.Unlock()
 		return err
 	}
 	if !s.out.fits(size, s.maxQueued()) || len(s.out.waiters) > 0 {
-		if err := s.waitForRoom(ctx, deadline, h, size); err != nil { // locks again on success
+		if err := s.waitForRoom(ctx, deadline, h, len(head), size); err != nil { // locks again on success
 			return err
 		}
 		if head, err = frameHead(room[:0], h, body, deadline); err != nil {
@@ -192,26 +192,27 @@ func frameHead(dst []byte, h *protocol.Header, body *Buffer, deadline time.Time)
 	return protocol.AppendFrameHead(dst, h, body.size()), nil
 }
 
-// openable says why no call can be opened, with s.mu held.
-func (s *Session) openable(h *protocol.Header, size int) *protocol.Error {
+// openable says why no call can be opened, with s.mu held. The frame has size
+// bytes, of which head are prefix and header.
+func (s *Session) openable(h *protocol.Header, head, size int) *protocol.Error {
 	switch {
 	case s.err != nil:
 		return s.lost(s.err, protocol.NotSent)
 	case s.peerGone:
 		return protocol.Draining(s.RemoteAddr().String() + " is going away").WithOutcome(protocol.NotSent)
-	case headSize(h) > protocol.MaxHeaderLen:
+	case head-protocol.PrefixLen > protocol.MaxHeaderLen:
 		return protocol.Errorf(protocol.InvalidArgument, "%s: names and metadata are more than the %d bytes that a header may have",
 			Quote(h.ServiceName, h.MethodName), protocol.MaxHeaderLen).WithOutcome(protocol.NotSent)
-	case size-frameSlack > s.PeerMaxMessage():
+	case size-protocol.PrefixLen > s.PeerMaxMessage():
 		return protocol.Errorf(protocol.ResourceExhausted, "%s.%s: a request of %d bytes; %s takes %d",
-			h.ServiceName, h.MethodName, size-frameSlack, s.RemoteAddr(), s.PeerMaxMessage()).WithOutcome(protocol.NotSent)
+			h.ServiceName, h.MethodName, size-protocol.PrefixLen, s.RemoteAddr(), s.PeerMaxMessage()).WithOutcome(protocol.NotSent)
 	}
 	return nil
 }
 
 // waitForRoom waits its turn in the outbox. It is called with s.mu held and
-// returns with it held on success.
-func (s *Session) waitForRoom(ctx context.Context, deadline time.Time, h *protocol.Header, size int) *protocol.Error {
+// returns with it held on success. head and size are as openable has them.
+func (s *Session) waitForRoom(ctx context.Context, deadline time.Time, h *protocol.Header, head, size int) *protocol.Error {
 	w := &outWaiter{size: size, granted: make(chan struct{})}
 	s.out.waiters = append(s.out.waiters, w)
 	s.mu.Unlock()
@@ -237,7 +238,7 @@ func (s *Session) waitForRoom(ctx context.Context, deadline time.Time, h *protoc
 		s.out.admit(s.maxQueued()) // what was promised to w is another's now
 	}
 	if err == nil {
-		err = s.openable(h, size)
+		err = s.openable(h, head, size)
 	}
 	if err != nil {
 		s.mu.Unlock()
@@ -321,24 +322,6 @@ func (o *outbox) forget(c *call) {
 			return
 		}
 	}
-}
-
-// frameSlack is what frameSize adds for prefix, numbers and lengths.
-const frameSlack = protocol.PrefixLen + 64
-
-// frameSize is what a frame takes at most. Without frameSlack it is about what
-// it takes at least.
-func frameSize(h *protocol.Header, body *Buffer) int {
-	return headSize(h) + body.size()
-}
-
-// headSize is what prefix and header of a frame take at most.
-func headSize(h *protocol.Header) int {
-	size := frameSlack + len(h.ServiceName) + len(h.MethodName) + min(len(h.Error), protocol.MaxErrorLen)
-	if h.MetaData != nil {
-		size += protocol.MetaSize(h.MetaData) + 6*len(h.MetaData)
-	}
-	return size
 }
 
 func (s *Session) maxQueued() int { return cmp.Or(s.cfg.MaxQueued, DefaultMaxQueued) }

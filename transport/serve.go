@@ -156,16 +156,17 @@ func (s *Session) workLoop() {
 // the reply did not go out; the session has ended then.
 func (s *Session) Reply(h *protocol.Header, body *Buffer) error {
 	h.MessageType = protocol.TypeResponse
-	size := frameSize(h, body)
-	if err := s.unfit(h, size-frameSlack); err != nil {
+	var room headRoom
+	head := protocol.AppendFrameHead(room[:0], h, body.size())
+	if err := s.unfit(h, len(head)-protocol.PrefixLen, body.size()); err != nil {
 		s.stats.OversizedReplies.Add(1)
 		*h = protocol.Header{Seq: h.Seq, MessageType: protocol.TypeResponse, SerializeType: h.SerializeType}
 		protocol.ToResponse(h, err, false)
 		body.Release()
-		body, size = nil, frameSize(h, nil)
+		body = nil
+		head = protocol.AppendFrameHead(room[:0], h, 0)
 	}
-	var room headRoom
-	head := protocol.AppendFrameHead(room[:0], h, body.size())
+	size := len(head) + body.size()
 	s.mu.Lock()
 	if s.err == nil && !s.out.fits(size, s.maxQueued()) {
 		s.waitToReply(size)
@@ -187,13 +188,14 @@ func (s *Session) Reply(h *protocol.Header, body *Buffer) error {
 	return nil
 }
 
-// unfit says why a reply cannot travel.
-func (s *Session) unfit(h *protocol.Header, size int) *protocol.Error {
+// unfit says why a reply cannot travel. header and body are in bytes.
+func (s *Session) unfit(h *protocol.Header, header, body int) *protocol.Error {
+	size := header + body
 	if peerMax := s.PeerMaxMessage(); size > peerMax {
 		return protocol.Errorf(protocol.ResourceExhausted,
 			"the method answered, but its reply of %d bytes is more than the %d that the caller takes", size, peerMax)
 	}
-	if len(h.MetaData) > 0 && (headSize(h) > protocol.MaxHeaderLen || protocol.MetaSize(h.MetaData) > protocol.MaxMetaSize) {
+	if len(h.MetaData) > 0 && (header > protocol.MaxHeaderLen || protocol.MetaSize(h.MetaData) > protocol.MaxMetaSize) {
 		return protocol.Errorf(protocol.ResourceExhausted,
 			"the method answered, but with metadata of %d bytes; at most %d travel", protocol.MetaSize(h.MetaData), protocol.MaxMetaSize)
 	}
