@@ -8,42 +8,45 @@ import (
 	"github.com/sinew-rpc/sinew/protocol"
 )
 
-// attempt calls one provider, if its breaker lets it, and tells the breaker what
-// became of that. A refusal is an attempt that met nobody.
+// attempt calls one provider, if its breaker lets it, and tells the breaker, and
+// selectors that look at load, latency and failures, what became of that. A refusal
+// is an attempt that met nobody.
 func (c *sgClient) attempt(ctx context.Context, m *member, t *target, req, resp any) error {
 	guard := m.conn.guard
-	if guard == nil {
-		return c.attemptObserved(ctx, m, t, req, resp)
+	var pass breaker.Pass
+	if guard != nil {
+		var ok bool
+		if pass, ok = guard.Allow(); !ok {
+			return brokenOff(m.conn.breakerError(guard.RetryAt()), "the breaker of "+m.provider().ProviderKey+" is open")
+		}
 	}
-	pass, ok := guard.Allow()
-	if !ok {
-		return brokenOff(m.conn.breakerError(guard.RetryAt()), "the breaker of "+m.provider().ProviderKey+" is open")
+	if c.measured {
+		m.node.Begin()
+		defer m.node.End()
 	}
-	err := c.attemptObserved(ctx, m, t, req, resp)
-	guard.Report(pass, resultOf(err, resp))
+	err := c.attemptAt(ctx, m, t, req, resp)
+	result := resultOf(err, resp)
+	if guard != nil {
+		guard.Report(pass, result)
+	}
+	if c.measured {
+		m.observe(t.begun, err, result)
+	}
 	return err
 }
 
-// attemptObserved notes load, latency and failures for selectors that look at
-// them.
-func (c *sgClient) attemptObserved(ctx context.Context, m *member, t *target, req, resp any) error {
-	if !c.measured {
-		return c.attemptAt(ctx, m, t, req, resp)
-	}
-	m.node.Begin()
-	defer m.node.End()
-	begun := time.Now()
-	err := c.attemptAt(ctx, m, t, req, resp)
-	switch resultOf(err, resp) {
+// observe notes the latency and the failures of an attempt that has ended.
+func (m *member) observe(begun time.Time, err error, result breaker.Result) {
+	took := time.Since(begun)
+	now := begun.Add(took)
+	switch result {
 	case breaker.Success:
 		if err == nil || protocol.OutcomeOf(err) == protocol.Ran { // a refusal is fast, and no answer
-			now := time.Now()
-			m.node.Succeeded(now, now.Sub(begun))
+			m.node.Succeeded(now, took)
 		}
 	case breaker.Failure:
-		m.node.Failed(time.Now())
+		m.node.Failed(now)
 	}
-	return err
 }
 
 func (c *sgClient) attemptAt(ctx context.Context, m *member, t *target, req, resp any) error {

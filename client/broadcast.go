@@ -21,6 +21,11 @@ func (c *sgClient) Broadcast(ctx context.Context, serviceMethod string, req any,
 	return c.Call(ctx, serviceMethod, req, replies)
 }
 
+func (c *sgClient) broadcast(ctx context.Context, v *view, t *target, req any, replies Replies) error {
+	p := c.newPursuit(ctx, *t, req, nil)
+	return p.broadcast(v, replies)
+}
+
 // broadcast calls every provider that v lets the call go to.
 func (p *pursuit) broadcast(v *view, replies Replies) error {
 	members := p.audience(v)

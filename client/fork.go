@@ -18,6 +18,11 @@ func (c *sgClient) Fork(ctx context.Context, serviceMethod string, req, resp any
 	return c.Call(ctx, serviceMethod, req, &Forked{Resp: resp, Providers: providers})
 }
 
+func (c *sgClient) fork(ctx context.Context, m *member, t *target, req any, f *Forked) error {
+	p := c.newPursuit(ctx, *t, req, f.Resp)
+	return p.fork(m, f)
+}
+
 // fork calls several providers, beginning at m, and takes the first success. One
 // that met a provider which was gone or leaving goes on to another.
 func (p *pursuit) fork(m *member, f *Forked) error {

@@ -71,4 +71,4 @@ func (p *pursuit) startHedge(r *race, m *member) {
 }
 
 // resume makes n, of which the result counts, the attempt that the call is at.
-func (p *pursuit) resume(n *runner) { p.begun, p.current = n.begun, n.record }
+func (p *pursuit) resume(n *runner) { p.target.begun, p.current = n.begun, n.record }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/sinew-rpc/sinew/selector"
 )
@@ -15,6 +16,7 @@ type target struct {
 	info  selector.PickInfo
 	call  *perCall
 	tried []*member // they were gone or leaving
+	begun time.Time // when the attempt that is being made began
 }
 
 // triedAt reports whether the call was at m already. Another instance at the same

@@ -27,8 +27,7 @@ type pursuit struct {
 	idempotent bool // the method may run more than once
 	hedges     bool // there may be a second attempt beside the first
 
-	begun   time.Time     // the attempt that is being made
-	current AttemptRecord // the same, should it fail
+	current AttemptRecord // the attempt that is being made, should it fail
 	visited []*member     // since all providers were last open to the call
 	gone    []*member     // met gone or leaving; nothing moves to these
 	retried int
@@ -50,6 +49,18 @@ func (c *sgClient) newPursuit(ctx context.Context, t target, req, resp any) purs
 	return p
 }
 
+// pursue makes the attempts of a call, beginning at m.
+func (c *sgClient) pursue(ctx context.Context, m *member, t *target, req, resp any) error {
+	p := c.newPursuit(ctx, *t, req, resp)
+	return p.run(m)
+}
+
+// goOn takes a call on whose first attempt, at m, ended with err.
+func (c *sgClient) goOn(ctx context.Context, m *member, t *target, req, resp any, err error) error {
+	p := c.newPursuit(ctx, *t, req, resp)
+	return p.goOn(m, err)
+}
+
 // run makes the attempts, beginning at m.
 func (p *pursuit) run(m *member) error {
 	now := time.Now()
@@ -67,7 +78,7 @@ func (p *pursuit) run(m *member) error {
 // goOn takes a call on whose attempt at m ended with err.
 func (p *pursuit) goOn(m *member, err error) error {
 	for err != nil {
-		p.record(m, p.current, time.Since(p.begun), err)
+		p.record(m, p.current, time.Since(p.target.begun), err)
 		if m, err = p.next(m, err); err != nil {
 			return p.failed(err)
 		}
@@ -78,7 +89,7 @@ func (p *pursuit) goOn(m *member, err error) error {
 
 // try makes one attempt, within its part of the time.
 func (p *pursuit) try(m *member, now time.Time) error {
-	p.begun = now
+	p.target.begun = now
 	p.current = AttemptRecord{Number: p.target.info.Attempt, Timeout: p.slice(now)}
 	if p.current.Timeout == 0 {
 		return p.c.attempt(p.ctx, m, &p.target, p.req, p.resp)

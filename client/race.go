@@ -49,7 +49,7 @@ func (p *pursuit) newRace() *race {
 func (r *race) start(m *member, record AttemptRecord) {
 	p := r.p
 	n := &runner{member: m, target: p.target, begun: time.Now(), record: record}
-	n.target.call, n.target.info.Attempt = r.call, record.Number
+	n.target.call, n.target.info.Attempt, n.target.begun = r.call, record.Number, n.begun
 	n.record.Timeout = p.slice(n.begun)
 	r.running++
 	p.c.workers.Go(func() {

@@ -30,7 +30,6 @@ type sgClient struct {
 	view      atomic.Pointer[view] // replaced with viewing held, never changed
 	stale     atomic.Bool          // a new view is about to be made
 	whole     bool                 // no filter asks about each call
-	plain     bool                 // a call is one attempt with all of its time
 	measured  bool                 // the selector looks at what nodes have learnt
 	filtering sync.Pool            // of *[]*selector.Node, scratch for pick
 
@@ -67,7 +66,6 @@ func NewSGClient(op SGOption) (SGClient, error) {
 		ready:       make(chan struct{}),
 		connections: make(map[*connection]struct{}),
 		whole:       len(option.Filters) == 0,
-		plain:       !option.FailMode.persists() && option.AttemptTimeout <= 0,
 		backoff:     backoff.Policy{Initial: option.RetryBackoff, Max: option.RetryBackoffMax},
 	}
 	if c.idempotent, err = newMethodSet("Idempotent", option.Idempotent); err != nil {
@@ -76,7 +74,7 @@ func NewSGClient(op SGOption) (SGClient, error) {
 	if c.hedged, err = newMethodSet("Hedged", option.Hedged); err != nil {
 		return nil, err
 	}
-	if !c.plain {
+	if option.FailMode.persists() || option.AttemptTimeout > 0 {
 		c.budget = newBudget(option.RetryBudget, option.RetryBudgetMin)
 	}
 	_, blind := option.Selector.(selector.Blind)
@@ -121,32 +119,45 @@ func (c *sgClient) govern(ctx context.Context, counted *often, serviceMethod str
 	}
 	t := target{info: selector.PickInfo{ServiceMethod: serviceMethod, Key: pc.key, Tags: c.tagsOf(pc)}, call: pc}
 	if replies, all := resp.(Replies); all {
-		p := c.newPursuit(ctx, t, req, nil)
-		return p.broadcast(v, replies)
+		return c.broadcast(ctx, v, &t, req, replies)
 	}
 	m, err := c.pick(ctx, v, &t)
 	if err != nil {
 		return c.nobodyPicked(ctx, t, err)
 	}
 	if f, several := resp.(*Forked); several {
-		p := c.newPursuit(ctx, t, req, f.Resp)
-		return p.fork(m, f)
+		return c.fork(ctx, m, &t, req, f)
 	}
 	counted.attempts.Add(1)
-	if !c.plain {
-		p := c.newPursuit(ctx, t, req, resp)
-		return p.run(m)
+	if !c.single(&t) {
+		return c.pursue(ctx, m, &t, req, resp)
 	}
-	begun, known := endpoint.Begun(ctx)
-	if !known {
-		begun = time.Now()
+	if begun, known := endpoint.Begun(ctx); known && !c.measured {
+		t.begun = begun
+	} else {
+		t.begun = time.Now()
 	}
+	c.budget.call(t.begun)
 	if err = c.attempt(ctx, m, &t, req, resp); err == nil {
 		return nil
 	}
-	p := c.newPursuit(ctx, t, req, resp)
-	p.begun = begun
-	return p.goOn(m, err)
+	return c.goOn(ctx, m, &t, req, resp, err)
+}
+
+// single reports whether the first attempt of a call has all the call's time, and
+// no other beside it. Such a call has no pursuit until that attempt has failed:
+// what a waiting caller has on its stack is to be small.
+func (c *sgClient) single(t *target) bool {
+	limit := c.option.AttemptTimeout
+	switch {
+	case limit > 0:
+		return false
+	case !c.option.FailMode.persists():
+		return true
+	case t.call.hedge || c.hedged.has(t.info.ServiceMethod):
+		return false
+	}
+	return limit < 0 || !t.call.idempotent && !c.idempotent.has(t.info.ServiceMethod)
 }
 
 // Services implements SGClient.
