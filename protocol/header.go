@@ -63,6 +63,7 @@ type Header struct {
 	CompressType  CompressType
 	SerializeType SerializeType
 	StatusCode    Code
+	lentMeta      bool // MetaData is a HeaderReader's
 	ServiceName   string
 	MethodName    string
 	Error         string
@@ -153,6 +154,11 @@ func cutText(s string, limit int) string {
 // copies them. The strings and the map in h do not alias b. Errors wrap
 // ErrMalformed and leave h unspecified.
 func ParseHeader(b []byte, h *Header, intern func([]byte) string) error {
+	return readHeader(b, h, intern, nil)
+}
+
+// readHeader is ParseHeader, with from's memory unless that is nil.
+func readHeader(b []byte, h *Header, intern func([]byte) string, from *HeaderReader) error {
 	d := decoder{rest: b}
 	n := d.arrayLen()
 	if !d.bad && n < minHeaderFields {
@@ -169,8 +175,12 @@ func ParseHeader(b []byte, h *Header, intern func([]byte) string) error {
 	h.ServiceName = internText(d.text(), intern)
 	h.MethodName = internText(d.text(), intern)
 	h.Error = string(d.text())
-	h.MetaData, h.Timeout, h.Flags = nil, 0, 0
-	if n > 8 {
+	h.MetaData, h.lentMeta, h.Timeout, h.Flags = nil, false, 0, 0
+	switch {
+	case n <= 8:
+	case from != nil && (h.MessageType == TypeRequest || h.MessageType == TypeOneway):
+		h.MetaData, h.lentMeta = from.meta(&d)
+	default:
 		h.MetaData = d.meta()
 	}
 	if n > 9 {

@@ -321,6 +321,7 @@ func FuzzHeader(f *testing.F) {
 			return
 		}
 		frameAgain(t, b, nil)
+		readThrice(t, b, &h)
 		seq, err := msgpack.NewDecoder(bytes.NewReader(b)).DecodeInterface()
 		if err != nil {
 			return // it has its own bounds

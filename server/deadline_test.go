@@ -170,3 +170,60 @@ func TestBlockedHandlerDelaysNothingElse(t *testing.T) {
 		}
 	})
 }
+
+// scribbler writes to the metadata of requests, at admission and after.
+type scribbler struct{ server.BaseWrapper }
+
+func (scribbler) Admit(_ context.Context, h *protocol.Header, _ int) error {
+	return scribble(h.MetaData, "admitted")
+}
+
+func (scribbler) WrapHandleRequest(_ *server.SGServer, next server.HandleRequestFunc) server.HandleRequestFunc {
+	return func(ctx context.Context, req, res *protocol.Message) error {
+		if err := scribble(req.MetaData, "wrapped"); err != nil {
+			return err
+		}
+		return next(ctx, req, res)
+	}
+}
+
+func scribble(meta map[string]string, key string) error {
+	if _, there := meta[key]; there {
+		return errors.New("another request's " + key)
+	}
+	meta[key] = "yes"
+	return nil
+}
+
+func TestMetadataIsTheRequestsOwn(t *testing.T) {
+	s, mem := on(t, server.Option{Wrappers: []server.Wrapper{scribbler{}}})
+	running(t, s)
+	c := dial(t, mem, nil)
+	ctx := protocol.WithMeta(t.Context(), "k", "v")
+	for range 5 {
+		if err := c.call(ctx, "Arith", "Add", &AddRequest{20, 22}, &AddReply{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestSameMetadataAgainAndAgain(t *testing.T) {
+	s, mem := on(t, server.Option{})
+	if err := server.Handle(s, "Meta.Count", func(ctx context.Context, _ *AddRequest) (*AddReply, error) {
+		meta := protocol.MetaFrom(ctx)
+		sum := len(meta)
+		meta["more"] = "of this handler alone"
+		return &AddReply{sum}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	running(t, s)
+	c := dial(t, mem, nil)
+	ctx := protocol.WithMeta(t.Context(), "k", "v")
+	for range 5 {
+		var reply AddReply
+		if err := c.call(ctx, "Meta", "Count", &AddRequest{}, &reply); err != nil || reply.Sum != 1 {
+			t.Fatalf("the handler found %d pairs, %v", reply.Sum, err)
+		}
+	}
+}

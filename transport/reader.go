@@ -41,6 +41,7 @@ type inbound struct {
 
 	begun  bool // the first frame has come
 	head   protocol.Header
+	heads  protocol.HeaderReader
 	ticket any     // of Handler.Admit, for the request that head is of
 	body   *Buffer // being filled
 	left   int     // bytes that body lacks
@@ -92,6 +93,7 @@ func (in *inbound) lendBatch() *readBatch {
 func (s *Session) readLoop() {
 	defer s.wg.Done()
 	s.in.roomFn, s.in.noneFn = s.readRoomFor, s.readNothing
+	s.in.heads.Intern = s.cfg.Intern
 	err := s.readFrames()
 	s.in.release(s)
 	s.endReading(err)
@@ -305,7 +307,7 @@ func (s *Session) nextFrame() (again bool, err error) {
 	if err != nil || !ok || len(data) < protocol.PrefixLen+p.HeaderLen {
 		return false, err
 	}
-	if err := protocol.ParseHeader(data[protocol.PrefixLen:protocol.PrefixLen+p.HeaderLen], &in.head, s.cfg.Intern); err != nil {
+	if err := in.heads.Parse(data[protocol.PrefixLen:protocol.PrefixLen+p.HeaderLen], &in.head); err != nil {
 		return false, err
 	}
 	in.r += protocol.PrefixLen + p.HeaderLen

@@ -33,12 +33,14 @@ type Handler interface {
 	// Admit is asked on the reader when the header is there and the body is
 	// not. An error refuses the call: it is answered with NotRun and its body
 	// is skipped. ctx is the session's own; h and its MetaData are valid until
-	// Admit returns. It must not wait. A panic refuses that call as Internal.
-	// What it found out is handed to Accept as ticket.
+	// Admit returns, and its MetaData may be written to after h.OwnMeta. It must
+	// not wait. A panic refuses that call as Internal. What it found out is
+	// handed to Accept as ticket.
 	Admit(ctx context.Context, h *protocol.Header, bodyLen int) (ticket any, err error)
 	// Accept makes the task of an admitted request or oneway, on the reader. h
-	// is valid until it returns, its MetaData and body are the task's. Deadline
-	// is zero when there is none. It must not wait.
+	// is valid until it returns, its body is the task's, and its MetaData to be
+	// read; after h.OwnMeta it is the task's too. Deadline is zero when there is
+	// none. It must not wait.
 	Accept(s *Session, h *protocol.Header, ticket any, body *Buffer, deadline time.Time) Task
 	// Hello is told on a worker what the peer's hello said.
 	Hello(s *Session, h *protocol.Header)

@@ -68,6 +68,9 @@ func (d *Dispatcher) admit(ctx context.Context, h *protocol.Header, bodyLen int)
 		d.Stats.Unreadable.Add(1)
 		return err
 	}
+	if d.Admission != nil || d.Chain != nil { // these see the map itself
+		h.OwnMeta()
+	}
 	if d.Admission == nil {
 		return nil
 	}
@@ -88,7 +91,7 @@ func readable(h *protocol.Header) error {
 			return protocol.Errorf(protocol.Unimplemented, "compressor %d is not known here", h.CompressType)
 		}
 	}
-	if len(h.MetaData) > 0 && protocol.MetaSize(h.MetaData) > protocol.MaxMetaSize {
+	if h.MetaTooLarge() {
 		return protocol.Errorf(protocol.InvalidArgument, "metadata of %d bytes; at most %d are taken", protocol.MetaSize(h.MetaData), protocol.MaxMetaSize)
 	}
 	return nil
