@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -86,7 +87,7 @@ func (s *Session) RoundTrip(ctx context.Context, deadline time.Time, h *protocol
 		c.free()
 		return nil, err
 	}
-	if h.Timeout > 0 {
+	if h.Timeout > 0 && !endsItself(ctx, deadline) {
 		c.startClock(h.Timeout)
 	}
 	c.wait(ctx)
@@ -258,6 +259,24 @@ func (o *outbox) leave(w *outWaiter) bool {
 	}
 	o.granted -= w.size
 	return false
+}
+
+// deadlineContext is the type of what context.WithDeadline and WithTimeout return.
+var deadlineContext = func() reflect.Type {
+	ctx, cancel := context.WithDeadline(context.Background(), time.Time{})
+	cancel()
+	return reflect.TypeOf(ctx)
+}()
+
+// endsItself reports whether ctx certainly ends at deadline, so that a call which
+// waits for its Done needs no clock of its own. Other contexts may only say when
+// they end: a type that has another Deadline than the one in it does.
+func endsItself(ctx context.Context, deadline time.Time) bool {
+	if reflect.TypeOf(ctx) != deadlineContext {
+		return false
+	}
+	d, _ := ctx.Deadline()
+	return d.Equal(deadline)
 }
 
 // startClock arms the call's deadline.

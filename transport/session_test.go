@@ -200,6 +200,66 @@ func TestCallEndsExactlyAtItsDeadline(t *testing.T) {
 	})
 }
 
+// sooner has another deadline than the context in it, and does not end then.
+type sooner struct {
+	context.Context
+	deadline time.Time
+}
+
+func (s sooner) Deadline() (time.Time, bool) { return s.deadline, true }
+
+func TestCallEndsExactlyAtTheDeadlineOfItsContext(t *testing.T) {
+	const limit = 1234 * time.Millisecond
+	type key struct{}
+	for name, derive := range map[string]func(context.Context) (context.Context, context.CancelFunc){
+		"WithTimeout": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, limit)
+		},
+		"WithTimeout of a context that ends before": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			first, cancel := context.WithTimeout(ctx, limit)
+			ctx, cancelSecond := context.WithTimeout(first, time.Hour)
+			return ctx, func() { cancelSecond(); cancel() }
+		},
+		"WithValue in it": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithTimeout(ctx, limit)
+			return context.WithValue(ctx, key{}, 1), cancel
+		},
+		"a type of its own": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithTimeout(ctx, time.Hour)
+			return sooner{ctx, time.Now().Add(limit)}, cancel
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				e := connect(t, &service{method: func(task *serviceTask) { <-task.cancelled }}, nil)
+				ctx, cancel := derive(t.Context())
+				defer cancel()
+				deadline, _ := ctx.Deadline()
+				begun := time.Now()
+				_, err := e.client.RoundTrip(ctx, deadline, &protocol.Header{MethodName: "Hang"}, nil)
+				if took := time.Since(begun); took != limit {
+					t.Errorf("returned after %v", took)
+				}
+				wantError(t, err, protocol.DeadlineExceeded, protocol.MaybeRun)
+			})
+		})
+	}
+}
+
+func TestCallEndsBeforeTheDeadlineOfItsContext(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := connect(t, &service{method: func(task *serviceTask) { <-task.cancelled }}, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		begun := time.Now()
+		_, err := e.client.RoundTrip(ctx, begun.Add(time.Second), &protocol.Header{MethodName: "Hang"}, nil)
+		if took := time.Since(begun); took != time.Second {
+			t.Errorf("returned after %v", took)
+		}
+		wantError(t, err, protocol.DeadlineExceeded, protocol.MaybeRun)
+	})
+}
+
 func TestCancelReachesTheHandlerAndTheConnectionLives(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e := connect(t, &service{method: func(task *serviceTask) {
