@@ -42,6 +42,9 @@ type connection struct {
 	// unwell says that it is failing or degraded, so that a choice among
 	// providers can do without this one. Stored with mu held.
 	unwell atomic.Bool
+	// away says that the provider said goaway a moment ago, see away.go. Stored
+	// with mu held.
+	away atomic.Bool
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -52,6 +55,7 @@ type connection struct {
 	lastErr  error                            // of the last failure; nil when there is none
 	degraded error                            // what its heartbeats say of the provider; nil: nothing bad
 	revival  *time.Timer                      // of a dial that nobody waits for, or nil
+	awayEnd  *time.Timer                      // of being away, or nil
 	breaker  breaker.Change                   // the newest that was told
 	closed   error                            // why nothing is dialled any more
 	unlisted bool                             // it lasts as long as its session
@@ -117,6 +121,7 @@ func (n *connection) send(ctx context.Context, s *transport.Session, pc *perCall
 // onGoAway takes a session out of use whose peer is going away. Its calls go
 // on; it ends when they are answered.
 func (n *connection) onGoAway(s *transport.Session, reason string) {
+	n.goesAway(s)
 	n.leave(s, protocol.Draining(fmt.Sprintf("%s is going away: %s", n, reason)))
 }
 
@@ -158,6 +163,7 @@ func (n *connection) stop(cause error) []*transport.Session {
 		n.closed = cause
 		n.current.Store(nil)
 		n.reviveLaterLocked(-1)
+		n.backLocked()
 		n.changedLocked(Closed, nil)
 	}
 	sessions := make([]*transport.Session, 0, len(n.live))

@@ -32,7 +32,9 @@
 // client, and all callers share the connection. A lost one is made again when a
 // call needs it, after a pause that doubles with each failure; calls in that
 // pause fail at once with the last failure as cause. A provider that says goaway
-// gets nothing new on that connection, and its pending answers are waited for.
+// gets nothing new on that connection, and its pending answers are waited for; for
+// a second an SGClient chooses others where there are any, since it is about to
+// end, as a rule.
 // One that the registry lists no more is let go; where the registry does not know
 // that it left, it is called on for as long as its connection answers heartbeats.
 // Providers may call back what is registered with Register or [Handle].

@@ -18,7 +18,7 @@ import (
 const silencePatience = 3
 
 // fit reports whether calls may well go there now.
-func (n *connection) fit() bool { return !n.unwell.Load() && n.admits() }
+func (n *connection) fit() bool { return !n.unwell.Load() && !n.away.Load() && n.admits() }
 
 // healthLocked notes how things stand, with n.mu held.
 func (n *connection) healthLocked() {
@@ -78,6 +78,7 @@ func (n *connection) forgive() {
 		n.changedLocked(state, err)
 	}
 	n.recoveredLocked()
+	n.backLocked()
 	n.mu.Unlock()
 	if n.guard != nil {
 		n.guard.Reset()

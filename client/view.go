@@ -58,6 +58,7 @@ var (
 	errTags     = errors.New("client: its tags do not hold all of the client's")
 	errUnwanted = errors.New("client: its weight is negative: it wants no calls as long as another provider is there")
 	errDraining = errors.New("client: the registry says that the provider is draining")
+	errAway     = errors.New("client: the provider said goaway a moment ago")
 )
 
 // rankOf ranks a member that may be called, and says why it is not sound.
@@ -68,6 +69,8 @@ func rankOf(m *member) (rank, error) {
 		return unwell, fmt.Errorf("client: it is %v: %w", state, cmp.Or(err, errRecovering))
 	case m.provider().Draining:
 		return leaving, errDraining
+	case m.conn.away.Load():
+		return leaving, errAway
 	case m.provider().Weight < 0:
 		return unwanted, errUnwanted
 	}
