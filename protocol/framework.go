@@ -47,13 +47,14 @@ type Versions struct {
 
 // ServerLimits are the bounds of a server; 0 is none.
 type ServerLimits struct {
-	MaxConnections      int
-	MaxRequestsInFlight int
-	MaxBytesInFlight    int64
-	MaxMessageSize      int           // bytes
-	MaxElements         int           // values in one body
-	MaxConnectionAge    time.Duration // in nanoseconds, as it travels
-	ShutDownWait        time.Duration
+	MaxConnections           int
+	MaxRequestsInFlight      int
+	MaxRequestsPerConnection int
+	MaxBytesInFlight         int64
+	MaxMessageSize           int           // bytes
+	MaxElements              int           // values in one body
+	MaxConnectionAge         time.Duration // in nanoseconds, as it travels
+	ShutDownWait             time.Duration
 }
 
 // ServicesRequest asks what a server serves. It has no fields yet.

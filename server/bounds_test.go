@@ -85,6 +85,69 @@ func TestRequestsAreBounded(t *testing.T) {
 	}
 }
 
+// A peer that keeps methods busy has its share and no more: one request beyond it
+// is refused at once, its body unread, and others are served as if it were not
+// there. What it has back it may use again.
+func TestOneConnectionLeavesRoomForTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const share = 3
+		s, mem := on(t, server.Option{MaxRequestsInFlight: 2 * share, MaxRequestsPerConnection: share})
+		entered, _ := stuck(t, s)
+		running(t, s)
+		patient := dialRaw(t, mem)
+		wait := func(seq uint64) {
+			patient.sendFrame(protocol.Header{Seq: seq, ServiceName: "Stuck", MethodName: "Wait"}, marshal(t, map[string]any{}))
+		}
+		for seq := range uint64(share) {
+			wait(seq)
+			<-entered
+		}
+		begun := time.Now()
+		for seq := uint64(share); seq < 100; seq++ {
+			wait(seq)
+			h, _ := patient.next()
+			if h.Seq != seq || h.StatusCode != protocol.ResourceExhausted || h.Flags&protocol.FlagNotRun == 0 || !strings.Contains(h.Error, "of this connection") {
+				t.Fatalf("beyond its share: %+v", h)
+			}
+		}
+		for range 10 {
+			dial(t, mem, nil).add(t)
+		}
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("others waited %v for what the patient one has", took)
+		}
+		if refused := s.Stats().Refused.Room; refused != 100-share {
+			t.Errorf("%d are counted as refused, want %d", refused, 100-share)
+		}
+		patient.sendFrame(protocol.Header{Seq: 1, MessageType: protocol.TypeCancel}, nil)
+		patient.next()
+		wait(200)
+		<-entered
+	})
+}
+
+// Requests that arrive in one read have their share together.
+func TestAShareCountsWhatCameTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, mem := on(t, server.Option{MaxRequestsPerConnection: 2})
+		stuck(t, s)
+		running(t, s)
+		conn := dialRaw(t, mem)
+		var frames []byte
+		for seq := range uint64(5) {
+			h := protocol.Header{Seq: seq, ServiceName: "Stuck", MethodName: "Wait"}
+			frames = protocol.AppendFrame(frames, &h, marshal(t, map[string]any{}))
+		}
+		if _, err := conn.Write(frames); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if stats := s.Stats(); stats.RequestsInFlight != 2 || stats.Refused.Room != 3 {
+			t.Errorf("%d run and %d were refused, want 2 and 3", stats.RequestsInFlight, stats.Refused.Room)
+		}
+	})
+}
+
 // flakyListener fails to accept until it has done so many times.
 type flakyListener struct {
 	net.Listener

@@ -64,13 +64,14 @@ func (s *SGServer) leaving() bool {
 func (s *SGServer) limits() protocol.ServerLimits {
 	o := &s.option
 	limits := protocol.ServerLimits{
-		MaxConnections:      o.MaxConnections,
-		MaxRequestsInFlight: o.MaxRequestsInFlight,
-		MaxBytesInFlight:    o.MaxBytesInFlight,
-		MaxMessageSize:      o.MaxMessageSize,
-		MaxElements:         max(0, o.MaxElements),
-		MaxConnectionAge:    max(0, o.MaxConnectionAge),
-		ShutDownWait:        o.ShutDownWait,
+		MaxConnections:           o.MaxConnections,
+		MaxRequestsInFlight:      o.MaxRequestsInFlight,
+		MaxRequestsPerConnection: o.MaxRequestsPerConnection,
+		MaxBytesInFlight:         o.MaxBytesInFlight,
+		MaxMessageSize:           o.MaxMessageSize,
+		MaxElements:              max(0, o.MaxElements),
+		MaxConnectionAge:         max(0, o.MaxConnectionAge),
+		ShutDownWait:             o.ShutDownWait,
 	}
 	if limits.MaxConnections == math.MaxInt {
 		limits.MaxConnections = 0

@@ -113,6 +113,12 @@ type Option struct {
 	// MaxRequestsInFlight bounds the requests being served on all connections
 	// together. The default is 16,384.
 	MaxRequestsInFlight int
+	// MaxRequestsPerConnection bounds those of one connection, so that a peer
+	// which keeps methods busy leaves room for the others; one more is refused at
+	// once, before its body is read. All callers of a client share a connection,
+	// and so do all of a gateway. The default, as a negative value, is no bound
+	// besides MaxRequestsInFlight.
+	MaxRequestsPerConnection int
 	// MaxBytesInFlight bounds the bodies of those requests, in bytes. The
 	// default is 64 MiB.
 	MaxBytesInFlight int64
@@ -208,6 +214,7 @@ func (o *Option) fill() {
 	o.MaxMessageSize = cmp.Or(o.MaxMessageSize, protocol.DefaultMaxMessageSize)
 	o.MaxConnections = orOff(o.MaxConnections, DefaultMaxConnections, math.MaxInt)
 	o.MaxRequestsInFlight = orOff(o.MaxRequestsInFlight, DefaultMaxRequestsInFlight, 0)
+	o.MaxRequestsPerConnection = max(0, o.MaxRequestsPerConnection)
 	o.MaxBytesInFlight = orOff(o.MaxBytesInFlight, DefaultMaxBytesInFlight, 0)
 }
 

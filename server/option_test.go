@@ -60,7 +60,7 @@ func TestOptionIsNeitherChangedNorKept(t *testing.T) {
 func TestEverythingOff(t *testing.T) {
 	s, mem := on(t, server.Option{
 		CompressThreshold: -1, ShutDownWait: -1, HandshakeTimeout: -1, FrameTimeout: -1, WriteTimeout: -1, ReadPause: -1,
-		RequestTimeout: -1, MaxElements: -1, MaxConnections: -1, MaxRequestsInFlight: -1, MaxBytesInFlight: -1,
+		RequestTimeout: -1, MaxElements: -1, MaxConnections: -1, MaxRequestsInFlight: -1, MaxRequestsPerConnection: -1, MaxBytesInFlight: -1,
 	})
 	running(t, s)
 	dial(t, mem, nil).add(t)

@@ -135,6 +135,7 @@ func (s *SGServer) sessionConfig() transport.SessionConfig {
 		Handler:        &s.dispatcher,
 		Workers:        &s.workers,
 		Room:           s.room,
+		MaxRequests:    s.option.MaxRequestsPerConnection,
 		Intern:         s.table.Intern,
 		MaxMessageSize: s.option.MaxMessageSize,
 		FrameTimeout:   s.option.FrameTimeout,

@@ -45,10 +45,31 @@ func (s *Session) admit(h *protocol.Header, bodyLen, size int) error {
 		return err
 	}
 	s.in.ticket = ticket
+	if s.shareTaken() {
+		s.stats.RefusedRoom.Add(1)
+		return &protocol.Error{Code: protocol.ResourceExhausted, Message: "too many requests of this connection in flight", Elsewhere: true}
+	}
 	if !s.waitRoom(bodyLen) {
 		return s.noRoom()
 	}
 	return nil
+}
+
+// shareTaken reports whether as many requests of this session are being served as
+// one may have. It runs on the reader, which alone makes them more. There is no
+// pause: what one session lacks, the others have.
+func (s *Session) shareTaken() bool {
+	share := s.cfg.MaxRequests
+	if share <= 0 {
+		return false
+	}
+	s.mu.Lock()
+	n := s.tasks.len()
+	s.mu.Unlock()
+	if s.in.batch != nil {
+		n += len(s.in.batch.tasks)
+	}
+	return n >= share
 }
 
 // Quote returns "Service.Method" quoted and cut for an error message: names

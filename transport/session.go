@@ -68,6 +68,9 @@ type SessionConfig struct {
 	Workers *Workers
 	// Room bounds what is taken in; nil is no bound.
 	Room *Room
+	// MaxRequests bounds the peer's requests that are served at one time on one
+	// session, so that none takes all of Room; 0 or less is no bound.
+	MaxRequests int
 	// Intern makes strings of names, see protocol.ParseHeader. May be nil.
 	Intern func([]byte) string
 	// MaxMessageSize bounds a frame's header and body, in bytes. The default is
