@@ -15,6 +15,7 @@ import (
 // is under attack, and must notice nothing.
 type bystanders struct {
 	stop    chan struct{}
+	pause   time.Duration
 	callers sync.WaitGroup
 
 	mu sync.Mutex
@@ -30,10 +31,17 @@ type echoBody struct {
 	Data []byte
 }
 
-// watch starts n callers, on a connection for every four of them.
+// watch starts n callers, on a connection for every four of them, each of which
+// makes up to a hundred calls a second.
 func watch(t *testing.T, addr string, n int) *bystanders {
 	t.Helper()
-	b := &bystanders{stop: make(chan struct{})}
+	return watchEvery(t, addr, n, 10*time.Millisecond)
+}
+
+// watchEvery is watch for callers with another pause between two calls.
+func watchEvery(t *testing.T, addr string, n int, pause time.Duration) *bystanders {
+	t.Helper()
+	b := &bystanders{stop: make(chan struct{}), pause: pause}
 	option := client.DefaultSGOption.Option
 	option.RequestTimeout = 10 * time.Second
 	for id := 0; id < n; {
@@ -56,7 +64,7 @@ func watch(t *testing.T, addr string, n int) *bystanders {
 }
 
 func (b *bystanders) callForEver(c client.RPCClient, id int64) {
-	pause := time.NewTicker(10 * time.Millisecond)
+	pause := time.NewTicker(b.pause)
 	defer pause.Stop()
 	for {
 		select {
