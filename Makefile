@@ -13,7 +13,7 @@ UNIT = $(shell $(GO) list ./... | grep -v '/e2e')
 # installed it.
 export SINEW_REQUIRE_SERVERS ?= 1
 
-.PHONY: all servers browser node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all crowd dubbo purego benchmark-builds otel-builds otel connect docs-page fuzz fuzz-smoke bench overload gateway-bench cover help
+.PHONY: all servers browser node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all crowd chaos rolling rolling-short soak dubbo purego benchmark-builds otel-builds otel connect docs-page fuzz fuzz-smoke bench overload gateway-bench cover help
 
 all: test
 
@@ -25,17 +25,20 @@ help:
 	@echo "test      lint, unit tests with the race detector, core end-to-end tests"
 	@echo "test-all  test, all end-to-end tests, fuzzing for some seconds per target"
 	@echo "dubbo     dubbo-go calls sinew and is called by it"
+	@echo "chaos     faults by SEED for DURATION, and whether every promise held; BUG=name puts one in"
+	@echo "rolling   six providers replaced in turn, twice, under 500 callers"
+	@echo "soak      half load and a replacement every minute, for DURATION (30m): does anything grow?"
 	@echo "fuzz      every fuzz target for FUZZTIME (now $(FUZZTIME))"
 	@echo "bench     the table against other frameworks, as Markdown"
 	@echo "overload  what is left of each when five times too many calls come"
 	@echo "gateway-bench  the gateway's JSON beside connect-go's, grpc-gateway's and net/http's"
 	@echo "cover     statement coverage of all packages by all unit tests"
 
-test: servers node-packages lint unit purego benchmark-builds otel-builds connect e2e outages
+test: servers node-packages lint unit purego benchmark-builds otel-builds connect e2e outages chaos rolling-short
 	@echo "== test: passed"
 
 test-all: export SINEW_REQUIRE_CONSUL = 1
-test-all: servers browser node-packages consul lint unit purego benchmark-builds otel connect docs-page e2e-all outages-all crowd dubbo fuzz-smoke
+test-all: servers browser node-packages consul lint unit purego benchmark-builds otel connect docs-page e2e-all outages-all crowd chaos rolling dubbo fuzz-smoke
 	@echo "== test-all: passed"
 
 servers:
@@ -95,6 +98,29 @@ outages:
 outages-all:
 	@echo "== outages of real registries and providers, the long ones too"
 	@$(GO) test -count=1 -timeout=30m -v -run='TestRegistryOutages|TestAProviderThatGoesAndComesBack' ./e2e
+
+# A deployment in processes of its own, hurt by a plan that SEED decides, for
+# DURATION. Reports and plots are in out/chaos. BUG puts a bug in on purpose, which
+# must be found.
+SEED ?= 1
+
+chaos: DURATION ?= 60s
+chaos: servers
+	@echo "== chaos for $(DURATION), seed $(SEED) $(BUG)"
+	@$(GO) run ./e2e/chaos -seed $(SEED) -duration $(DURATION) $(if $(BUG),-bug $(BUG))
+
+rolling: servers
+	@echo "== a rolling restart under 500 callers"
+	@$(GO) run ./e2e/chaos -plan rolling -callers 500
+
+rolling-short: servers
+	@echo "== a rolling restart under 100 callers"
+	@$(GO) run ./e2e/chaos -plan rolling -callers 100
+
+soak: DURATION ?= 30m
+soak: servers
+	@echo "== soak for $(DURATION), a provider replaced every minute"
+	@$(GO) run ./e2e/chaos -plan soak -seed $(SEED) -duration $(DURATION)
 
 # dubbo-go takes more than a minute of one core to compile, so this is not in test.
 dubbo:
