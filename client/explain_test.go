@@ -194,6 +194,7 @@ func TestWhatAStoryTellsOutside(t *testing.T) {
 		w := newWorld(t, func(ctx context.Context, addr string, _ int) error {
 			if addr == "a" {
 				<-ctx.Done()
+				time.Sleep(time.Second) // the caller's limit and an answer at the same moment would be a draw
 			}
 			return protocol.NewError(protocol.Unavailable, "busy")
 		}, "a", "b")
