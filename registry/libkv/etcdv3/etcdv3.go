@@ -38,7 +38,9 @@ const (
 	// redialMost is the longest pause between two attempts to connect. The
 	// default of gRPC, two minutes, outlives most outages.
 	redialMost = time.Second
-	// keepAlive finds a connection that died without a word.
+	// keepAlive finds a connection that died without a word, under a watch or a
+	// call. Without those none is sent: a server takes such pings for abuse, and
+	// ends the connection after three (ENHANCE_YOUR_CALM, too_many_pings).
 	keepAlive        = 10 * time.Second
 	keepAliveTimeout = 3 * time.Second
 )
@@ -97,7 +99,6 @@ func New(addrs []string, cfg *store.Config) (*Store, error) {
 		DialTimeout:          timeout,
 		DialKeepAliveTime:    keepAlive,
 		DialKeepAliveTimeout: keepAliveTimeout,
-		PermitWithoutStream:  true,
 		Logger:               zap.NewNop(), // what matters is an error that somebody gets
 		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: redialMost},
