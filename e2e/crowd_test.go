@@ -37,10 +37,10 @@ const (
 // because the machine is slow. How long things take is measured, and no promise:
 // server, providers and consumers share the machine of the test.
 const (
-	crowdSlack = 2
-	// In bytes per consumer: 16 KiB for each provider that it knows, with what a
-	// writer's sweeper keeps, and lists that are on their way.
-	crowdMemory = 16 << 20
+	crowdSlack = 1.5
+	// In bytes per consumer: 12 KiB for each provider that it knows, with what a
+	// writer's sweeper keeps, and a list that is on its way.
+	crowdMemory = 12 << 20
 )
 
 // crowdReads is the number of reads a second at rest, on a store where reading
