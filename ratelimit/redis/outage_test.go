@@ -82,7 +82,6 @@ func TestRedisKilledAndRestarted(t *testing.T) {
 	}
 	defer callers.Wait()
 	defer cancel()
-
 	callUntil(t, l, false, patient)
 	for outage := 1; outage <= 2; outage++ {
 		server.Kill()
@@ -95,8 +94,24 @@ func TestRedisKilledAndRestarted(t *testing.T) {
 		if state := l.State(); state != (State{}) {
 			t.Errorf("Redis is back, and the state is %+v", state)
 		}
-		if away, back := out.count("Redis is away"), out.count("Redis decides again"); away != outage || back != outage {
-			t.Errorf("after %d outages %d lines say that Redis is away, %d that it is back", outage, away, back)
+		waitLogged(t, l, out, outage)
+	}
+	cancel()
+	callers.Wait() // whoever is about to log has
+	if away, back := out.count("Redis is away"), out.count("Redis decides again"); away != 2 || back != 2 {
+		t.Errorf("after 2 outages %d lines say that Redis is away, %d that it is back", away, back)
+	}
+}
+
+// waitLogged waits, calling, until as many outages as so many are logged with
+// their ends: a line comes a moment after the state that it tells of.
+func waitLogged(t *testing.T, l *Limiter, out *logged, outages int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for out.count("Redis is away") < outages || out.count("Redis decides again") < outages {
+		if err := l.Acquire(ctx); err != nil {
+			t.Fatalf("after %d outages not as many lines of each kind: %v", outages, err)
 		}
 	}
 }
