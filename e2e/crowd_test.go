@@ -65,6 +65,7 @@ type crowd struct {
 
 	consumers  []client.SGClient
 	registries []*libkv.KVRegistry // of consumers
+	writers    []*libkv.KVRegistry // of providers
 	memory     int                 // in use before there were consumers
 	closers    []func()
 }
@@ -132,12 +133,12 @@ func (c *crowd) register(r *libkv.KVRegistry, i int) {
 
 func (c *crowd) gatherProviders() {
 	began := time.Now()
-	writers := make([]*libkv.KVRegistry, crowdWriters)
-	for i := range writers {
-		writers[i] = c.connect()
-		c.closers = append(c.closers, func() { _ = writers[i].Close() }) // returns nil
+	for range crowdWriters {
+		r := c.connect()
+		c.writers = append(c.writers, r)
+		c.closers = append(c.closers, func() { _ = r.Close() }) // returns nil
 	}
-	inParallel(crowdProviders, 32, func(i int) { c.register(writers[i%crowdWriters], i) })
+	inParallel(crowdProviders, 32, func(i int) { c.register(c.writers[i%crowdWriters], i) })
 	c.Logf("%d providers are registered after %v", crowdProviders, time.Since(began).Round(time.Millisecond))
 }
 
@@ -183,10 +184,11 @@ func (c *crowd) until(n int, atMost time.Duration) (known []time.Time) {
 
 // rest looks at what the store is asked while nothing happens.
 func (c *crowd) rest(perList float64) {
-	time.Sleep(crowdInterval) // what has just begun is no rest
-	before := c.requests()
+	time.Sleep(crowdTTL * 5 / 4) // what has just begun is no rest: each writer looks within a TTL, once, whether it is a sweeper
+	before, did := c.requests(), c.work()
 	time.Sleep(crowdRest)
 	asked := c.requests().Sub(before)
+	c.Logf("at rest, in %v: %v", crowdRest, c.work().sub(did))
 	reads, writes := float64(asked.Reads)/crowdRest.Seconds(), float64(asked.Writes)/crowdRest.Seconds()
 	c.Logf("at rest: %.0f reads a second, at most %.0f promised; %.1f writes, at most %.1f",
 		reads, crowdReads(perList)*crowdSlack, writes, crowdWrites*crowdSlack)
@@ -198,6 +200,45 @@ func (c *crowd) rest(perList float64) {
 	if perConsumer > crowdMemory {
 		c.Error("that is more")
 	}
+}
+
+// crowdWork is what registries did, so that a surplus at the store can be traced
+// to who asked for it.
+type crowdWork struct {
+	lists, polls, early, hints, rearmed, silent uint64 // of consumers
+	refreshes, touches, sweeps, lost            uint64 // of writers
+	faults                                      uint64 // of both
+}
+
+func (w crowdWork) sub(o crowdWork) crowdWork {
+	return crowdWork{
+		w.lists - o.lists, w.polls - o.polls, w.early - o.early, w.hints - o.hints, w.rearmed - o.rearmed, w.silent - o.silent,
+		w.refreshes - o.refreshes, w.touches - o.touches, w.sweeps - o.sweeps, w.lost - o.lost,
+		w.faults - o.faults,
+	}
+}
+
+func (w crowdWork) String() string {
+	return fmt.Sprintf("consumers: %d lists, %d polls, %d early, %d hints, %d rearmed, %d silent; writers: %d refreshes, %d touches, %d sweeps, %d lost; %d faults",
+		w.lists, w.polls, w.early, w.hints, w.rearmed, w.silent, w.refreshes, w.touches, w.sweeps, w.lost, w.faults)
+}
+
+func (c *crowd) work() (w crowdWork) {
+	for _, r := range slices.Concat(c.registries, c.writers) {
+		s := r.Stats()
+		w.lists += s.Reader.Lists
+		w.polls += s.Reader.Polls
+		w.early += s.Reader.Early
+		w.hints += s.Reader.Hints
+		w.rearmed += s.Reader.Rearmed
+		w.silent += s.Reader.Silent
+		w.refreshes += s.Writer.Refreshes
+		w.touches += s.Writer.Touches
+		w.sweeps += s.Writer.Sweeps
+		w.lost += s.Writer.Lost
+		w.faults += s.Store.Faults
+	}
+	return w
 }
 
 // oneMore looks at how soon everyone knows of another provider.

@@ -174,7 +174,10 @@ func (l *providerList) fresh() bool { return l.state.Status == registry.Fresh }
 
 // shortestTTL returns that of the entries, or the default where there is none.
 func (l *providerList) shortestTTL() time.Duration {
-	shortest := defaultTTL
+	if len(l.good) == 0 {
+		return defaultTTL
+	}
+	shortest := maxTTL
 	for _, m := range l.good {
 		shortest = min(shortest, m.ttl)
 	}

@@ -486,6 +486,32 @@ func TestOutageSweepsNobody(t *testing.T) {
 	})
 }
 
+// A list costs ZooKeeper a read for each provider: where nothing changes, it is read
+// once in half a TTL, also where that is longer than the default.
+func TestListsAtRest(t *testing.T) {
+	for _, ttl := range []time.Duration{30 * time.Second, 2 * time.Minute, 10 * time.Minute} {
+		inBubble(t, fakestore.Faults{}, func(w *world) {
+			for i := range 3 {
+				if err := w.open(nil).Register(w.Context(), registry.RegisterOption{TTL: ttl}, at(i)); err != nil {
+					w.Fatal(err)
+				}
+			}
+			consumer := w.open(nil)
+			w.until(consumer, 3, time.Second)
+			time.Sleep(ttl) // what has just begun is no rest
+			before := consumer.Stats().Reader.Lists
+			const halves = 20
+			time.Sleep(halves * ttl / 2)
+			// It is looked for at a poll, which comes up to 12 s after the half is over.
+			least := uint64(halves * (ttl / 2) / (ttl/2 + 12*time.Second))
+			if n := consumer.Stats().Reader.Lists - before; n < least || n > halves+1 {
+				w.Errorf("with a TTL of %v, %d lists in %d halves of it; want %d to %d", ttl, n, halves, least, halves+1)
+			}
+			w.want(consumer, 0, 3, registry.Fresh)
+		})
+	}
+}
+
 // Providers that start together do not all list at one moment who else is there,
 // and a store that fails is not asked for that at the pace of refreshes.
 func TestSweepsAreSpread(t *testing.T) {
