@@ -8,14 +8,25 @@ import (
 // Buffer is a lent slice of bytes: whoever holds it owns it alone, passes it on
 // or calls Release once. After that neither it nor a slice of B may be used.
 type Buffer struct {
-	B     []byte
-	class int8  // index into bufferPools, or -1 for a slice of its own
-	loan  *loan // nil for a buffer that never had the size of a shelf
+	B      []byte
+	class  int8   // index into bufferPools, or -1 for a slice of its own
+	listed bool   // pieces is in use
+	sheaf  *sheaf // that B is a part of; nil: of none
+	loan   *loan  // nil for a buffer that never had the size of a shelf
 
 	// pieces is room for the list of slices that a read or write with this
 	// buffer is given: here, so that an idle session holds neither the list nor
-	// what it points to.
-	pieces [1 + 2*largeAtOnce][]byte
+	// what it points to. It is nil until it is needed.
+	pieces *[1 + 2*largeAtOnce][]byte
+}
+
+// list returns the empty list of pieces.
+func (b *Buffer) list() [][]byte {
+	if b.pieces == nil {
+		b.pieces = new([1 + 2*largeAtOnce][]byte)
+	}
+	b.listed = true
+	return b.pieces[:0]
 }
 
 // A class holds a power of two and a little more, because what travels is
@@ -66,7 +77,15 @@ func (b *Buffer) Release() {
 	if b == nil {
 		return
 	}
-	clear(b.pieces[:])
+	if b.sheaf != nil {
+		b.B = nil
+		b.sheaf.release(1)
+		return
+	}
+	if b.listed {
+		clear(b.pieces[:])
+		b.listed = false
+	}
 	b.refile()
 	if b.lent() && shelves.takeBack(b) {
 		return

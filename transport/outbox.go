@@ -238,7 +238,7 @@ func (o *outbox) slices() [][]byte {
 	if lender == nil {
 		lender = b.large[0].head
 	}
-	dst, skip := lender.pieces[:0], b.written
+	dst, skip := lender.list(), b.written
 	add := func(p []byte) {
 		if skip >= len(p) {
 			skip -= len(p)

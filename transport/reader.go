@@ -44,6 +44,7 @@ type inbound struct {
 	heads  protocol.HeaderReader
 	ticket any     // of Handler.Admit, for the request that head is of
 	body   *Buffer // being filled
+	sheaf  *sheaf  // of small bodies, while a read is worked up; nil: none was needed
 	left   int     // bytes that body lacks
 	skip   int     // bytes of a body that nobody wants
 	held   int     // bytes of room taken for body while it grows
@@ -195,7 +196,7 @@ func (s *Session) readRoomFor() [][]byte {
 	in.buf = newBriefBuffer(max(size, len(in.carry)+classSlack)) // a whole header always fits
 	in.buf.B = append(in.buf.B, in.carry...)
 	in.w = len(in.carry)
-	bufs := in.buf.pieces[:0]
+	bufs := in.buf.list()
 	if direct > 0 {
 		have := len(in.body.B)
 		bufs = append(bufs, in.body.B[have:have+direct])
@@ -490,6 +491,7 @@ func (s *Session) takeWaiting(seq uint64) *call {
 // deliver hands over what the frames of one read brought: answers to callers,
 // tasks to workers, and what was queued for the peer to the socket.
 func (s *Session) deliver() {
+	s.in.closeSheaf()
 	b := s.in.batch
 	s.in.batch = nil
 	if b != nil && b.waiting > 0 {
@@ -516,5 +518,6 @@ func (s *Session) deliver() {
 func (in *inbound) release(s *Session) {
 	in.buf.Release()
 	in.dropBody(s)
+	in.closeSheaf()
 	in.buf, in.carry = nil, nil
 }

@@ -23,6 +23,10 @@ func (s *Session) onRequest(h *protocol.Header, bodyLen, size int) error {
 		s.refuse(h, err)
 		return s.skipBody(bodyLen, size)
 	}
+	if in := &s.in; bodyLen <= sheafBody && bodyLen <= in.w-in.r {
+		in.r += bodyLen
+		return s.accept(h, in.bind(in.buf.B[in.r-bodyLen:in.r]))
+	}
 	s.wantBody(bodyLen)
 	return nil
 }
