@@ -1,5 +1,7 @@
 package transport
 
+import "sync"
+
 // seqTable maps sequence numbers to what is under way for them. Senders count
 // their numbers up, so the entries that matter stand in a ring, found by the
 // low bits without hashing; one whose place is taken by a later number moves
@@ -9,6 +11,7 @@ type seqTable[T any] struct {
 	ring  []seqEntry[T] // a power of two long
 	moved map[uint64]T
 	size  int
+	rings *sync.Pool // of *[]seqEntry[T]: empty, longer than keptRing; nil: none is kept
 }
 
 type seqEntry[T any] struct {
@@ -20,8 +23,11 @@ type seqEntry[T any] struct {
 const (
 	firstRing   = 2
 	largestRing = 4096
-	keptRing    = 256 // a larger one is dropped when nothing is in it
+	keptRing    = 256 // a larger one is left to the next burst when nothing is in it
 )
+
+// callRings and taskRings are what a session's tables take long rings from.
+var callRings, taskRings sync.Pool
 
 // len returns how many entries there are.
 func (t *seqTable[T]) len() int { return t.size }
@@ -72,12 +78,27 @@ func (t *seqTable[T]) move(e *seqEntry[T]) {
 // grow doubles the ring. Entries that shared no place before share none after.
 func (t *seqTable[T]) grow() {
 	old := t.ring
-	t.ring = make([]seqEntry[T], 2*len(old))
+	t.ring = t.longRing(2 * len(old))
+	if t.ring == nil {
+		t.ring = make([]seqEntry[T], 2*len(old))
+	}
 	for i := range old {
 		if old[i].used {
 			t.ring[old[i].seq&uint64(len(t.ring)-1)] = old[i]
 		}
 	}
+}
+
+// longRing returns a ring that another burst has left, of length or longer; nil
+// where there is none.
+func (t *seqTable[T]) longRing(length int) []seqEntry[T] {
+	if length <= keptRing || t.rings == nil {
+		return nil
+	}
+	if r, ok := t.rings.Get().(*[]seqEntry[T]); ok && len(*r) >= length {
+		return *r
+	}
+	return nil
 }
 
 // take removes and returns the entry of seq.
@@ -103,6 +124,9 @@ func (t *seqTable[T]) shrink() {
 	if t.size == 0 {
 		t.moved = nil
 		if len(t.ring) > keptRing {
+			if ring := t.ring; t.rings != nil {
+				t.rings.Put(&ring)
+			}
 			t.ring = nil
 		}
 	}

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"math/rand/v2"
+	"sync"
 	"testing"
 )
 
@@ -10,7 +11,8 @@ func TestSeqTableIsAMap(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	var table seqTable[int]
+	var rings sync.Pool
+	table := seqTable[int]{rings: &rings}
 	want := map[uint64]int{}
 	next := uint64(0)
 	for step := range 200_000 {

@@ -9,8 +9,9 @@ import "sync"
 type taskQueue struct {
 	mu sync.Mutex
 	// Guarded by mu:
-	tasks     []queuedTask
-	next      int           // tasks[next:] are waiting
+	ring      []queuedTask  // a power of two long, or nil
+	first     int           // ring[first] has waited longest
+	waiting   int           // how many wait
 	bytes     int           // of their bodies
 	searchers int           // workers awake that will look at the queue
 	eased     chan struct{} // closed when bytes is down to half of maxAhead; nil while nobody waits
@@ -27,8 +28,14 @@ type queuedTask struct {
 // and caches with what nobody has time for.
 const maxAhead = 512 << 10
 
-// keptQueue is the capacity above which an empty queue lets its room go.
-const keptQueue = 256
+const (
+	firstQueue = 2
+	// keptQueue is the length above which an empty queue lets its ring go, for the
+	// next burst, on whichever session.
+	keptQueue = 256
+)
+
+var queueRings sync.Pool // of *[]queuedTask: empty, longer than keptQueue
 
 // push adds a batch. It returns true when a worker must be woken, which then
 // begins with pop(false).
@@ -39,7 +46,11 @@ func (q *taskQueue) push(batch []inTask) (wake bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, t := range batch {
-		q.tasks = append(q.tasks, queuedTask{t.task, t.size})
+		if q.waiting == len(q.ring) {
+			q.grow()
+		}
+		q.ring[(q.first+q.waiting)&(len(q.ring)-1)] = queuedTask{t.task, t.size}
+		q.waiting++
 		q.bytes += t.size
 	}
 	if q.searchers > 0 {
@@ -59,29 +70,49 @@ func (q *taskQueue) pop(ran bool) (t Task, another bool) {
 		q.searchers++
 	}
 	q.searchers--
-	if q.next == len(q.tasks) {
+	if q.waiting == 0 {
 		return nil, false
 	}
-	t = q.tasks[q.next].task
-	q.bytes -= q.tasks[q.next].size
-	q.tasks[q.next] = queuedTask{}
-	q.next++
+	longest := &q.ring[q.first]
+	t = longest.task
+	q.bytes -= longest.size
+	*longest = queuedTask{}
+	q.first = (q.first + 1) & (len(q.ring) - 1)
+	q.waiting--
 	if q.eased != nil && q.bytes <= maxAhead/2 {
 		close(q.eased)
 		q.eased = nil
 	}
-	if q.next < len(q.tasks) {
+	if q.waiting > 0 {
 		if q.searchers > 0 {
 			return t, false
 		}
 		q.searchers++
 		return t, true
 	}
-	q.tasks, q.next = q.tasks[:0], 0
-	if cap(q.tasks) > keptQueue {
-		q.tasks = nil
+	if len(q.ring) > keptQueue {
+		ring := q.ring
+		queueRings.Put(&ring)
+		q.ring, q.first = nil, 0
 	}
 	return t, false
+}
+
+// grow makes room for more tasks, with mu held.
+func (q *taskQueue) grow() {
+	old, length := q.ring, max(firstQueue, 2*len(q.ring))
+	q.ring = nil
+	if length > keptQueue {
+		if r, ok := queueRings.Get().(*[]queuedTask); ok && len(*r) >= length {
+			q.ring = *r
+		}
+	}
+	if q.ring == nil {
+		q.ring = make([]queuedTask, length)
+	}
+	n := copy(q.ring, old[q.first:])
+	copy(q.ring[n:], old[:q.first])
+	q.first = 0
 }
 
 // ahead returns a channel that is closed when the workers have caught up, nil
