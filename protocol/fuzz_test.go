@@ -55,6 +55,11 @@ func FuzzMsgpackCheck(f *testing.F) {
 				t.Errorf("into %T: %v", v, err)
 			}
 		}
+		if isFlatMsgpack(body) {
+			if ambiguous, err := scanMsgpack(body, new(any), fewElements); err != nil || ambiguous != nil {
+				t.Errorf("%x counts as flat; the whole pass says %v, %v", body, ambiguous, err)
+			}
+		}
 		if len(body) > 4096 {
 			return // the codec's Skip recurses
 		}

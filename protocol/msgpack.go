@@ -90,7 +90,20 @@ func isNilPointer(v any) bool {
 
 // checkMsgpack returns the positions of ambiguous extensions, see bodyReader.
 func checkMsgpack(body []byte, v any, maxElements int) (ambiguous []int, err error) {
-	s := msgpackScan{body: body, limit: maxElements, wanted: v}
+	if (maxElements < 0 || maxElements >= fewElements) && isFlatMsgpack(body) {
+		return nil, nil
+	}
+	return scanMsgpack(body, v, maxElements)
+}
+
+// scanMsgpack is checkMsgpack for any body. It is kept out of the frame of those
+// who seldom need it: the checks run on the stacks of callers, which are many and
+// cold.
+//
+//go:noinline
+func scanMsgpack(body []byte, v any, maxElements int) (ambiguous []int, err error) {
+	var s msgpackScan // no literal: that would be made beside it and copied
+	s.body, s.limit, s.wanted = body, maxElements, v
 	if err := s.run(); err != nil {
 		return nil, err
 	}

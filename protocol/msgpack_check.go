@@ -20,6 +20,7 @@ const (
 	mpNil      = 0xc0
 	mpBin8     = 0xc4
 	mpExt8     = 0xc7
+	mpInt64    = 0xd3
 	mpFixExt1  = 0xd4
 	mpFixExt16 = 0xd8
 	mpStr8     = 0xd9
@@ -41,6 +42,49 @@ func mpLengthSize(c byte) int {
 		return 1 << (c - mpStr8)
 	}
 	return 1 << ((c - mpBin8) % 3)
+}
+
+// isFlatMsgpack reports whether body is one map or array of few elements, all of
+// them numbers, booleans, nil, strings or bytes, and nothing after it. Most
+// requests and replies are, and this costs a part of what the whole pass does; of
+// any other body it says nothing.
+func isFlatMsgpack(body []byte) bool {
+	if len(body) == 0 || body[0] < mpFixMap || body[0] >= mpFixStr {
+		return false
+	}
+	left := int(body[0] & 0x0f)
+	if body[0] < mpFixArray {
+		left *= 2
+	}
+	pos := 1
+	for ; left > 0; left-- {
+		if pos >= len(body) {
+			return false
+		}
+		c := body[pos]
+		pos++
+		switch {
+		case c < mpFixMap || c >= mpNegFix: // a small integer
+		case c >= mpFixStr && c < mpNil:
+			pos += int(c - mpFixStr)
+		case c == mpBin8 || c == mpStr8:
+			if pos >= len(body) {
+				return false
+			}
+			pos += 1 + int(body[pos])
+		case c == mpBin8+1 || c == mpStr8+1:
+			if pos+1 >= len(body) {
+				return false
+			}
+			pos += 2 + int(binary.BigEndian.Uint16(body[pos:]))
+		default:
+			if c < mpNil || c > mpInt64 || mpScalarSize[c-mpNil] < 0 {
+				return false
+			}
+			pos += int(mpScalarSize[c-mpNil])
+		}
+	}
+	return pos == len(body)
 }
 
 // msgpackScan is the well-formedness pass over one msgpack value.

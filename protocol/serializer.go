@@ -138,14 +138,18 @@ func Marshal(t SerializeType, dst []byte, v any) (out []byte, err error) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			out, err = dst, &EncodeError{Type: typeName(v), SerializeType: t, Err: &PanicError{Value: p}}
+			out, err = dst, encodeError(t, v, &PanicError{Value: p})
 		}
 	}()
 	out, err = s.Append(dst, v)
 	if err != nil {
-		return dst, &EncodeError{Type: typeName(v), SerializeType: t, Err: err}
+		return dst, encodeError(t, v, err)
 	}
 	return out, nil
+}
+
+func encodeError(t SerializeType, v any, err error) error {
+	return &EncodeError{Type: typeName(v), SerializeType: t, Err: err}
 }
 
 // Unmarshal decodes body, which serializer t encoded, into v, a non-nil pointer.
@@ -162,16 +166,20 @@ func Unmarshal(t SerializeType, body []byte, v any, maxElements int) (err error)
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			err = &DecodeError{Type: typeName(v), SerializeType: t, Err: &PanicError{Value: p}}
+			err = decodeError(t, v, &PanicError{Value: p})
 		}
 	}()
 	if maxElements == 0 {
 		maxElements = DefaultMaxElements
 	}
 	if err := checkAndDecode(s, body, v, maxElements); err != nil {
-		return &DecodeError{Type: typeName(v), SerializeType: t, Err: err}
+		return decodeError(t, v, err)
 	}
 	return nil
+}
+
+func decodeError(t SerializeType, v any, err error) error {
+	return &DecodeError{Type: typeName(v), SerializeType: t, Err: err}
 }
 
 func checkAndDecode(s Serializer, body []byte, v any, maxElements int) error {
@@ -285,6 +293,9 @@ func lookupSerializer(t SerializeType) (namedSerializer, bool) {
 // SerializerOf returns the serializer number t, and whether there is one. It may
 // run concurrently.
 func SerializerOf(t SerializeType) (Serializer, bool) {
+	if t == SerializeTypeMsgpack { // the default, on the path of most calls
+		return msgpackSerializer{}, true
+	}
 	row, ok := lookupSerializer(t)
 	return row.serializer, ok
 }
