@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime/debug"
 
+	"github.com/sinew-rpc/sinew/internal/endpoint"
 	"github.com/sinew-rpc/sinew/internal/log"
 	"github.com/sinew-rpc/sinew/protocol"
 )
@@ -30,6 +31,11 @@ func (c *core) Call(ctx context.Context, serviceMethod string, req, resp any) er
 	if bounded == nil {
 		return funnel(c.chain(ctx, serviceMethod, req, resp))
 	}
+	return c.callBounded(ctx, bounded, serviceMethod, req, resp)
+}
+
+// callBounded is Call with a context that has to be ended.
+func (c *core) callBounded(ctx context.Context, bounded *endpoint.Context, serviceMethod string, req, resp any) error {
 	defer bounded.End()
 	return funnel(c.chain(ctx, serviceMethod, req, resp))
 }

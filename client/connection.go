@@ -83,13 +83,41 @@ func (n *connection) String() string { return n.network + " " + n.addr }
 // call makes one attempt. A session that turns out to be dead or going away
 // before the call got onto it is replaced once.
 func (n *connection) call(ctx context.Context, pc *perCall, serviceMethod string, req, resp any) error {
-	service, method, ok := endpoint.SplitName(serviceMethod)
-	if !ok {
-		return invalid(`%.128q is no name of a method: want "Service.Method"`, serviceMethod)
+	var x endpoint.Exchange // no literal: that would be made beside it and copied
+	var ok bool
+	if x.Service, x.Method, ok = endpoint.SplitName(serviceMethod); !ok {
+		return noName(serviceMethod)
+	}
+	x.Req, x.Resp, x.Meta = req, resp, pc.meta
+	if pc.replyMeta != nil {
+		return n.callForMeta(ctx, &x, pc.replyMeta)
+	}
+	return n.make(ctx, &x)
+}
+
+func noName(serviceMethod string) error {
+	return invalid(`%.128q is no name of a method: want "Service.Method"`, serviceMethod)
+}
+
+// callForMeta makes x for a caller that wants the reply's metadata.
+func (n *connection) callForMeta(ctx context.Context, x *endpoint.Exchange, to *map[string]string) error {
+	var meta map[string]string
+	x.ReplyMeta = &meta
+	err := n.make(ctx, x)
+	if err == nil {
+		*to = withoutReserved(meta)
+	}
+	return err
+}
+
+func (n *connection) make(ctx context.Context, x *endpoint.Exchange) error {
+	caller := &n.core.caller
+	if _, raw := x.Req.(*protocol.Message); raw {
+		caller = &n.core.raw
 	}
 	s := n.current.Load()
 	if s != nil {
-		err := n.send(ctx, s, pc, service, method, req, resp)
+		err := caller.Make(ctx, s, x)
 		if err == nil || !isMove(err) {
 			return err
 		}
@@ -99,23 +127,7 @@ func (n *connection) call(ctx context.Context, pc *perCall, serviceMethod string
 	if err != nil {
 		return err
 	}
-	return n.send(ctx, s, pc, service, method, req, resp)
-}
-
-func (n *connection) send(ctx context.Context, s *transport.Session, pc *perCall, service, method string, req, resp any) error {
-	caller := &n.core.caller
-	if _, raw := req.(*protocol.Message); raw {
-		caller = &n.core.raw
-	}
-	if pc.replyMeta == nil {
-		return caller.CallWith(ctx, s, pc.meta, service, method, req, resp, nil)
-	}
-	var meta map[string]string
-	err := caller.CallWith(ctx, s, pc.meta, service, method, req, resp, &meta)
-	if err == nil {
-		*pc.replyMeta = withoutReserved(meta)
-	}
-	return err
+	return caller.Make(ctx, s, x)
 }
 
 // onGoAway takes a session out of use whose peer is going away. Its calls go

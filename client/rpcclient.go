@@ -39,22 +39,30 @@ func NewRPCClient(network, addr string, op *Option) (RPCClient, error) {
 	c := &rpcClient{core: newCore(SGOption{Option: option})}
 	c.provider = registry.Provider{ProviderKey: registry.JoinKey(network, addr), Network: network, Addr: addr}
 	c.conn = newConnection(c.core, network, addr)
-	if err := c.compose(c.invoke); err != nil {
+	if err := c.compose(c.end()); err != nil {
 		c.conn.cancel()
 		return nil, err
 	}
 	return c, nil
 }
 
-// invoke is the end of the chain.
-func (c *rpcClient) invoke(ctx context.Context, serviceMethod string, req, resp any) error {
-	pc := perCallOf(ctx)
-	if pc.err != nil {
-		return pc.err
+// end is the end of the chain: a closure, since a method value is one more frame
+// on the stack of who waits.
+func (c *rpcClient) end() CallFunc {
+	return func(ctx context.Context, serviceMethod string, req, resp any) error {
+		pc := perCallOf(ctx)
+		if pc.err != nil {
+			return pc.err
+		}
+		if c.attempts == nil {
+			return c.conn.call(ctx, pc, serviceMethod, req, resp)
+		}
+		return c.attempt(ctx, pc, serviceMethod, req, resp)
 	}
-	if c.attempts == nil {
-		return c.conn.call(ctx, pc, serviceMethod, req, resp)
-	}
+}
+
+// attempt makes the call's one attempt through the wrappers that want it.
+func (c *rpcClient) attempt(ctx context.Context, pc *perCall, serviceMethod string, req, resp any) error {
 	return c.attempts(ctx, &Attempt{Provider: c.provider, ServiceMethod: serviceMethod, conn: c.conn, call: pc, req: req, resp: resp})
 }
 

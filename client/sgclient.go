@@ -117,13 +117,15 @@ func (c *sgClient) govern(ctx context.Context, counted *often, serviceMethod str
 	if err != nil {
 		return err
 	}
-	t := target{info: selector.PickInfo{ServiceMethod: serviceMethod, Key: pc.key, Tags: c.tagsOf(pc)}, call: pc}
+	var t target // no literal: that would be made beside it and copied
+	t.info.ServiceMethod, t.info.Key, t.info.Tags = serviceMethod, pc.key, c.tagsOf(pc)
+	t.call = pc
 	if replies, all := resp.(Replies); all {
 		return c.broadcast(ctx, v, &t, req, replies)
 	}
 	m, err := c.pick(ctx, v, &t)
 	if err != nil {
-		return c.nobodyPicked(ctx, t, err)
+		return c.nobodyPicked(ctx, &t, err)
 	}
 	if f, several := resp.(*Forked); several {
 		return c.fork(ctx, m, &t, req, f)

@@ -63,8 +63,8 @@ func (p *pursuit) failedBecause(err, cause error) error {
 
 // nobodyPicked returns what a call ends with for which no provider was to be had
 // from the start.
-func (c *sgClient) nobodyPicked(ctx context.Context, t target, err error) error {
-	p := c.newPursuit(ctx, t, nil, nil)
+func (c *sgClient) nobodyPicked(ctx context.Context, t *target, err error) error {
+	p := c.newPursuit(ctx, *t, nil, nil)
 	p.stop = StopProviders
 	return p.failed(err)
 }

@@ -40,19 +40,23 @@ type call struct {
 	timed bool          // the timer was started for this call
 
 	reply Reply
-	room  []byte // of small replies
+	room  []byte // of the frame's head, and then of a small reply
 	err   *protocol.Error
 }
 
-// callRoom is up to what size a reply stays in the room of its call.
-const callRoom = 1 << 10
+const (
+	// callRoom is up to what size a reply stays in the room of its call.
+	callRoom = 1 << 10
+	// firstCallRoom is what a call begins with: enough for most heads.
+	firstCallRoom = 128
+)
 
 func (c *call) finish() { c.done <- struct{}{} }
 
 func (s *Session) newCall() *call {
 	c, ok := s.cfg.calls.Get().(*call)
 	if !ok {
-		c = &call{done: make(chan struct{}, 1)}
+		c = &call{done: make(chan struct{}, 1), room: make([]byte, 0, firstCallRoom)}
 		c.reply.call = c
 	}
 	c.s = s
@@ -90,7 +94,11 @@ func (s *Session) RoundTrip(ctx context.Context, deadline time.Time, h *protocol
 	if h.Timeout > 0 && !endsItself(ctx, deadline) {
 		c.startClock(h.Timeout)
 	}
-	c.wait(ctx)
+	if gone := ctx.Done(); gone == nil { // a plain receive costs less than a select
+		<-c.done
+	} else {
+		c.wait(ctx, gone)
+	}
 	if err := c.err; err != nil {
 		c.free()
 		return nil, err
@@ -98,13 +106,8 @@ func (s *Session) RoundTrip(ctx context.Context, deadline time.Time, h *protocol
 	return &c.reply, nil
 }
 
-// wait returns when the call has ended.
-func (c *call) wait(ctx context.Context) {
-	gone := ctx.Done()
-	if gone == nil { // a plain receive costs less than a select
-		<-c.done
-		return
-	}
+// wait returns when the call has ended, which gone, the Done of ctx, makes it do.
+func (c *call) wait(ctx context.Context, gone <-chan struct{}) {
 	select {
 	case <-c.done:
 	case <-gone:
@@ -148,10 +151,14 @@ func (s *Session) queueCall(ctx context.Context, deadline time.Time, h *protocol
 		return leaving()
 	}
 	h.Seq = s.seq.Add(1)
-	var room headRoom
-	head, err := frameHead(room[:0], h, body, deadline)
+	// The room of a call that has just ended is warm; the stacks of many callers
+	// are not.
+	head, err := frameHead(c.room[:0], h, body, deadline)
 	if err != nil {
 		return err
+	}
+	if cap(head) <= callRoom {
+		c.room = head
 	}
 	size := len(head) + body.size()
 	s.mu.Lock()
@@ -163,7 +170,7 @@ func (s *Session) queueCall(ctx context.Context, deadline time.Time, h *protocol
 		if err := s.waitForRoom(ctx, deadline, h, len(head), size); err != nil { // locks again on success
 			return err
 		}
-		if head, err = frameHead(room[:0], h, body, deadline); err != nil {
+		if head, err = frameHead(head[:0], h, body, deadline); err != nil {
 			s.mu.Unlock()
 			return err
 		}

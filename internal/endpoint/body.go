@@ -64,6 +64,10 @@ func unmarshal(h *protocol.Header, body []byte, v any, limit, maxElements int) e
 	if h.CompressType == protocol.CompressTypeNone {
 		return protocol.Unmarshal(h.SerializeType, body, v, maxElements)
 	}
+	return unmarshalInflated(h, body, v, limit, maxElements)
+}
+
+func unmarshalInflated(h *protocol.Header, body []byte, v any, limit, maxElements int) error {
 	inflated := transport.NewBuffer(4 * len(body))
 	defer inflated.Release()
 	var err error

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 
 	"github.com/sinew-rpc/sinew/protocol"
@@ -30,28 +29,34 @@ type oneway struct{}
 // Oneway stands in for the reply of a call that wants none.
 var Oneway any = oneway{}
 
-// Call calls service.method over s with req, and decodes the reply into resp.
-// resp may be nil to ignore it, Oneway to want none, and *protocol.Message
-// together with a *protocol.Message as req for bodies that are encoded already.
-// The reply's metadata is stored in replyMeta unless that is nil. The error is
-// a *protocol.Error.
-func (c *Caller) Call(ctx context.Context, s *transport.Session, service, method string, req, resp any, replyMeta *map[string]string) error {
-	return c.CallWith(ctx, s, nil, service, method, req, resp, replyMeta)
+// Exchange is one call to be made. A Caller does not change it.
+type Exchange struct {
+	Service, Method string
+	// Req is encoded. Resp is what the reply is decoded into: nil to ignore it,
+	// Oneway to want none. A *protocol.Message as Req and as Resp stands for a body
+	// that is encoded already.
+	Req, Resp any
+	// Meta goes with this call alone, keys of the framework included.
+	Meta map[string]string
+	// ReplyMeta is where the reply's metadata is stored, unless it is nil.
+	ReplyMeta *map[string]string
 }
 
-// CallWith is Call with metadata of this call alone, keys of the framework
-// included. extra is not changed.
-func (c *Caller) CallWith(ctx context.Context, s *transport.Session, extra map[string]string, service, method string, req, resp any, replyMeta *map[string]string) error {
-	h := protocol.Header{
-		MessageType:   protocol.TypeRequest,
-		SerializeType: c.SerializeType,
-		ServiceName:   service,
-		MethodName:    method,
-	}
-	if resp == Oneway {
+// Call makes the call of x with what is given here. The error is a
+// *protocol.Error.
+func (c *Caller) Call(ctx context.Context, s *transport.Session, service, method string, req, resp any, replyMeta *map[string]string) error {
+	return c.Make(ctx, s, &Exchange{Service: service, Method: method, Req: req, Resp: resp, ReplyMeta: replyMeta})
+}
+
+// Make makes the call x over s. The error is a *protocol.Error.
+func (c *Caller) Make(ctx context.Context, s *transport.Session, x *Exchange) error {
+	var h protocol.Header // no literal: that would be made beside it and copied
+	h.MessageType, h.SerializeType = protocol.TypeRequest, c.SerializeType
+	h.ServiceName, h.MethodName = x.Service, x.Method
+	if x.Resp == Oneway {
 		h.MessageType = protocol.TypeOneway
 	}
-	body, err := c.encode(ctx, &h, extra, req)
+	body, err := c.encode(ctx, &h, x)
 	if err != nil {
 		return err
 	}
@@ -60,7 +65,7 @@ func (c *Caller) CallWith(ctx context.Context, s *transport.Session, extra map[s
 	if callErr != nil {
 		return c.explain(ctx, &h, callErr)
 	}
-	if held, ok := resp.(*Held); ok {
+	if held, ok := x.Resp.(*Held); ok {
 		return held.keep(c, &h, reply)
 	}
 	defer reply.Release()
@@ -70,32 +75,36 @@ func (c *Caller) CallWith(ctx context.Context, s *transport.Session, extra map[s
 	if err := protocol.FromResponse(&reply.Header); err != nil {
 		return err
 	}
-	if replyMeta != nil {
-		*replyMeta = reply.Header.MetaData
+	if x.ReplyMeta != nil {
+		*x.ReplyMeta = reply.Header.MetaData
 	}
-	return c.decode(&h, reply, resp)
+	return c.decode(&h, reply, x.Resp)
 }
 
 // encode makes the body and completes the header.
-func (c *Caller) encode(ctx context.Context, h *protocol.Header, extra map[string]string, req any) (*transport.Buffer, error) {
+func (c *Caller) encode(ctx context.Context, h *protocol.Header, x *Exchange) (*transport.Buffer, error) {
 	meta, err := protocol.SharedOutgoingMeta(ctx)
 	if err != nil {
 		return nil, err
 	}
 	h.MetaData = c.merge(meta)
-	if len(extra) > 0 {
-		h.MetaData = mergeMeta(h.MetaData, extra)
+	if len(x.Meta) > 0 {
+		h.MetaData = mergeMeta(h.MetaData, x.Meta)
 	}
-	if m, ok := req.(*protocol.Message); ok {
+	if m, ok := x.Req.(*protocol.Message); ok {
 		return c.encodeMessage(h, m)
 	}
 	body := c.sizes.lend()
-	if body.B, err = protocol.Marshal(h.SerializeType, body.B, req); err != nil {
+	if body.B, err = protocol.Marshal(h.SerializeType, body.B, x.Req); err != nil {
 		body.Release()
-		return nil, protocol.Errorf(protocol.InvalidArgument, "%s: the request cannot be encoded: %w", fullName(h), err).WithOutcome(protocol.NotSent)
+		return nil, unencodable(h, err)
 	}
 	c.sizes.learn(len(body.B))
 	return c.compress(h, body)
+}
+
+func unencodable(h *protocol.Header, err error) error {
+	return protocol.Errorf(protocol.InvalidArgument, "%s: the request cannot be encoded: %w", fullName(h), err).WithOutcome(protocol.NotSent)
 }
 
 // encodeMessage takes the body of m as it is.
@@ -121,9 +130,7 @@ func (c *Caller) merge(meta map[string]string) map[string]string {
 	case len(c.Meta) == 0:
 		return meta
 	}
-	merged := maps.Clone(c.Meta)
-	maps.Copy(merged, meta)
-	return merged
+	return mergeMeta(c.Meta, meta)
 }
 
 // decode reads the reply into resp on the caller's goroutine.
@@ -140,6 +147,11 @@ func (c *Caller) decode(h *protocol.Header, reply *transport.Reply, resp any) er
 	if err == nil {
 		return nil
 	}
+	return undecodable(h, resp, err)
+}
+
+// undecodable leaves nothing of a reply that could not be read whole.
+func undecodable(h *protocol.Header, resp any, err error) error {
 	if v := reflect.ValueOf(resp); v.Kind() == reflect.Pointer && !v.IsNil() {
 		v.Elem().SetZero() // half a reply is worse than none
 	}
