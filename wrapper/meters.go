@@ -7,30 +7,34 @@ import (
 	"sync/atomic"
 )
 
-// meters are the Meters of one wrapper by series. Looking one up takes no lock
-// and allocates nothing.
-type meters struct {
-	table atomic.Pointer[meterTable] // replaced with mu held, never changed
+// meters are the Meters of one wrapper, by the least that tells its series apart:
+// a key that is quick to hash. Looking one up takes no lock and allocates nothing.
+type meters[K comparable] struct {
+	table atomic.Pointer[meterTable[K]] // replaced with mu held, never changed
 	mu    sync.Mutex
 }
 
-type meterTable struct {
-	bySeries map[Series]Meter
-	others   map[Series]Meter // by kind alone
+type meterTable[K comparable] struct {
+	byKey  map[K]Meter
+	others map[Series]Meter // by kind alone
 }
 
-var noMeters meterTable
-
-// of returns the meter of s, which is that of all others for a method that is
-// not known to exist, and once there are max of them.
-func (m *meters) of(r Recorder, max int, s Series, known bool) Meter {
-	t := m.load()
-	if meter, ok := t.bySeries[s]; ok {
-		return meter
+// of returns the meter of key, whose series series tells. It is that of all others
+// for a method that is not known to exist, and once there are max of them.
+func (m *meters[K]) of(r Recorder, max int, key K, series func(K) Series, known bool) Meter {
+	if t := m.table.Load(); t != nil {
+		if meter, ok := t.byKey[key]; ok {
+			return meter
+		}
 	}
-	max = cmp.Or(max, DefaultMaxSeries)
-	if known && (max < 0 || len(t.bySeries) < max) {
-		return m.add(r, max, s)
+	return m.find(r, cmp.Or(max, DefaultMaxSeries), key, series(key), known)
+}
+
+// find is of for a key that has no meter of its own yet.
+func (m *meters[K]) find(r Recorder, max int, key K, s Series, known bool) Meter {
+	t := m.load()
+	if known && (max < 0 || len(t.byKey) < max) {
+		return m.add(r, max, key, s)
 	}
 	other := otherOf(s)
 	if meter, ok := t.others[other]; ok {
@@ -39,11 +43,11 @@ func (m *meters) of(r Recorder, max int, s Series, known bool) Meter {
 	return m.addOther(r, other)
 }
 
-func (m *meters) load() *meterTable {
+func (m *meters[K]) load() *meterTable[K] {
 	if t := m.table.Load(); t != nil {
 		return t
 	}
-	return &noMeters
+	return new(meterTable[K])
 }
 
 // otherOf is the series that s is counted in when it has none of its own.
@@ -57,24 +61,24 @@ func otherOf(s Series) Series {
 
 // add makes a meter for s, if there is room for one still. The Recorder is asked
 // without the lock: it is foreign code.
-func (m *meters) add(r Recorder, max int, s Series) Meter {
+func (m *meters[K]) add(r Recorder, max int, key K, s Series) Meter {
 	meter := r.Meter(s)
 	m.mu.Lock()
 	t := m.load()
-	if first, ok := t.bySeries[s]; ok {
+	if first, ok := t.byKey[key]; ok {
 		m.mu.Unlock()
 		return first
 	}
-	if max >= 0 && len(t.bySeries) >= max {
+	if max >= 0 && len(t.byKey) >= max {
 		m.mu.Unlock()
 		return m.addOther(r, otherOf(s))
 	}
-	m.table.Store(&meterTable{with(t.bySeries, s, meter), t.others})
+	m.table.Store(&meterTable[K]{with(t.byKey, key, meter), t.others})
 	m.mu.Unlock()
 	return meter
 }
 
-func (m *meters) addOther(r Recorder, other Series) Meter {
+func (m *meters[K]) addOther(r Recorder, other Series) Meter {
 	meter := r.Meter(other)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -82,14 +86,14 @@ func (m *meters) addOther(r Recorder, other Series) Meter {
 	if first, ok := t.others[other]; ok {
 		return first
 	}
-	m.table.Store(&meterTable{t.bySeries, with(t.others, other, meter)})
+	m.table.Store(&meterTable[K]{t.byKey, with(t.others, other, meter)})
 	return meter
 }
 
 // with returns a copy of m with one more.
-func with(m map[Series]Meter, s Series, meter Meter) map[Series]Meter {
-	grown := make(map[Series]Meter, len(m)+1)
+func with[K comparable](m map[K]Meter, key K, meter Meter) map[K]Meter {
+	grown := make(map[K]Meter, len(m)+1)
 	maps.Copy(grown, m)
-	grown[s] = meter
+	grown[key] = meter
 	return grown
 }

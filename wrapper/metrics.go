@@ -91,8 +91,12 @@ type Metrics struct {
 	// DefaultMaxSeries; negative is no bound.
 	MaxSeries int
 
-	calls, requests meters
+	calls    meters[string] // by "Service.Method"
+	requests meters[requestName]
 }
+
+// requestName is a request's Service and Method, as they stand in its header.
+type requestName struct{ service, method string }
 
 var (
 	_ client.Wrapper = (*Metrics)(nil)
@@ -105,13 +109,21 @@ func (m *Metrics) WrapCall(_ *client.SGOption, next client.CallFunc) client.Call
 		return next
 	}
 	return func(ctx context.Context, serviceMethod string, req, resp any) error {
-		service, method := split(serviceMethod)
-		d := measure(&m.calls, m.Recorder, m.MaxSeries, Series{Kind: Call, Service: service, Method: method})
-		defer d.end()
+		d := measure(m.Recorder, Call)
+		defer m.endCall(serviceMethod, &d)
 		err := next(ctx, serviceMethod, req, resp)
 		d.outcome(err)
 		return err
 	}
+}
+
+func (m *Metrics) endCall(serviceMethod string, d *measurement) {
+	d.end(m.Recorder, Call, m.calls.of(m.Recorder, m.MaxSeries, serviceMethod, seriesOfCall, d.known))
+}
+
+func seriesOfCall(serviceMethod string) Series {
+	service, method := split(serviceMethod)
+	return Series{Kind: Call, Service: service, Method: method}
 }
 
 // WrapHandleRequest implements server.Wrapper.
@@ -120,13 +132,21 @@ func (m *Metrics) WrapHandleRequest(_ *server.SGServer, next server.HandleReques
 		return next
 	}
 	return func(ctx context.Context, req, res *protocol.Message) error {
-		d := measure(&m.requests, m.Recorder, m.MaxSeries, Series{Kind: Request, Service: req.ServiceName, Method: req.MethodName})
-		d.known = true
-		defer d.end()
+		name := requestName{req.ServiceName, req.MethodName} // wrappers may change the message
+		d := measure(m.Recorder, Request)
+		defer m.endRequest(name, &d)
 		err := next(ctx, req, res)
 		d.outcome(err)
 		return err
 	}
+}
+
+func (m *Metrics) endRequest(name requestName, d *measurement) {
+	d.end(m.Recorder, Request, m.requests.of(m.Recorder, m.MaxSeries, name, seriesOfRequest, true))
+}
+
+func seriesOfRequest(n requestName) Series {
+	return Series{Kind: Request, Service: n.service, Method: n.method}
 }
 
 // AttemptMetrics is Metrics for the attempts of calls, beside or without it. It
@@ -141,7 +161,7 @@ type AttemptMetrics struct {
 	// negative is no bound.
 	MaxSeries int
 
-	attempts meters
+	attempts meters[Series]
 }
 
 var (
@@ -165,46 +185,51 @@ func (m *AttemptMetrics) WrapAttempt(_ *client.SGOption, next client.AttemptFunc
 		if m.PerProvider {
 			s.Provider = a.Provider.ProviderKey
 		}
-		d := measure(&m.attempts, m.Recorder, m.MaxSeries, s)
-		defer d.end()
+		d := measure(m.Recorder, Attempt)
+		defer m.endAttempt(s, &d)
 		err := next(ctx, a)
 		d.outcome(err)
 		return err
 	}
 }
 
+func (m *AttemptMetrics) endAttempt(s Series, d *measurement) {
+	d.end(m.Recorder, Attempt, m.attempts.of(m.Recorder, m.MaxSeries, s, seriesItself, d.known))
+}
+
+func seriesItself(s Series) Series { return s }
+
 // measurement is one call, attempt or request from its beginning to its end. It
 // lives on the stack.
 type measurement struct {
-	meters   *meters
-	recorder Recorder
-	max      int
-	series   Series
-	begun    time.Duration // since epoch
-	code     protocol.Code
-	known    bool // the method exists
+	begun time.Duration // since epoch
+	code  protocol.Code
+	known bool // the method exists
 }
 
 // epoch is what the monotonic clock is read against: that alone costs half of
 // what time.Now does.
 var epoch = time.Now()
 
-func measure(to *meters, recorder Recorder, max int, s Series) measurement {
-	recorder.InFlight(s.Kind, 1)
-	// A panic comes past without an outcome.
-	return measurement{meters: to, recorder: recorder, max: max, series: s, begun: time.Since(epoch), code: protocol.Internal}
+func measure(r Recorder, k Kind) measurement {
+	r.InFlight(k, 1)
+	return measurement{begun: time.Since(epoch), code: protocol.Internal} // a panic comes past without an outcome
 }
 
 // outcome notes what it came to.
 func (d *measurement) outcome(err error) {
+	if err == nil {
+		d.code, d.known = protocol.OK, true
+		return
+	}
 	d.code = protocol.CodeOf(err)
-	d.known = d.known || err == nil || protocol.OutcomeOf(err) == protocol.Ran
+	d.known = protocol.OutcomeOf(err) == protocol.Ran
 }
 
 // end reports it, after a panic too.
-func (d *measurement) end() {
-	d.meters.of(d.recorder, d.max, d.series, d.known).Measured(d.code, time.Since(epoch)-d.begun)
-	d.recorder.InFlight(d.series.Kind, -1)
+func (d *measurement) end(r Recorder, k Kind, m Meter) {
+	m.Measured(d.code, time.Since(epoch)-d.begun)
+	r.InFlight(k, -1)
 }
 
 // split returns the two parts of "Service.Method".
