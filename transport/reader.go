@@ -35,10 +35,10 @@ type inbound struct {
 	carry   []byte  // what is left of buf while the session waits, of its own size
 	roomFn  func() [][]byte
 	noneFn  func()
-	small   bool // reads have been short: wait with idleRoom
 	arrived time.Time
 	aged    time.Duration // pause to be taken off what is read next
 
+	small  bool // reads have been short: wait with idleRoom
 	begun  bool // the first frame has come
 	head   protocol.Header
 	heads  protocol.HeaderReader

@@ -11,7 +11,6 @@ type seqTable[T any] struct {
 	ring  []seqEntry[T] // a power of two long
 	moved map[uint64]T
 	size  int
-	rings *sync.Pool // of *[]seqEntry[T]: empty, longer than keptRing; nil: none is kept
 }
 
 type seqEntry[T any] struct {
@@ -26,8 +25,10 @@ const (
 	keptRing    = 256 // a larger one is left to the next burst when nothing is in it
 )
 
-// callRings and taskRings are what a session's tables take long rings from.
-var callRings, taskRings sync.Pool
+// longRings are *[]seqEntry[T], empty and longer than keptRing. Those of another T
+// are dropped when they are met: most processes call or serve, and a pool of its own
+// for each would cost every table a word.
+var longRings sync.Pool
 
 // len returns how many entries there are.
 func (t *seqTable[T]) len() int { return t.size }
@@ -92,10 +93,10 @@ func (t *seqTable[T]) grow() {
 // longRing returns a ring that another burst has left, of length or longer; nil
 // where there is none.
 func (t *seqTable[T]) longRing(length int) []seqEntry[T] {
-	if length <= keptRing || t.rings == nil {
+	if length <= keptRing {
 		return nil
 	}
-	if r, ok := t.rings.Get().(*[]seqEntry[T]); ok && len(*r) >= length {
+	if r, ok := longRings.Get().(*[]seqEntry[T]); ok && len(*r) >= length {
 		return *r
 	}
 	return nil
@@ -124,9 +125,8 @@ func (t *seqTable[T]) shrink() {
 	if t.size == 0 {
 		t.moved = nil
 		if len(t.ring) > keptRing {
-			if ring := t.ring; t.rings != nil {
-				t.rings.Put(&ring)
-			}
+			ring := t.ring
+			longRings.Put(&ring)
 			t.ring = nil
 		}
 	}

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"math/rand/v2"
-	"sync"
 	"testing"
 )
 
@@ -11,8 +10,7 @@ func TestSeqTableIsAMap(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	var rings sync.Pool
-	table := seqTable[int]{rings: &rings}
+	var table seqTable[int]
 	want := map[uint64]int{}
 	next := uint64(0)
 	for step := range 200_000 {

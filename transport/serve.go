@@ -35,14 +35,14 @@ func (s *Session) admit(h *protocol.Header, bodyLen, size int) error {
 	switch {
 	case size > s.maxMessage():
 		s.stats.RefusedSize.Add(1)
-		return protocol.Errorf(protocol.ResourceExhausted, "%s: a request of %d bytes; this side takes %d (MaxMessageSize)", Quote(h.ServiceName, h.MethodName), size, s.maxMessage())
+		return s.tooLargeRequest(h, size)
 	case h.Flags&protocol.FlagsCritical != 0:
-		return protocol.Errorf(protocol.Unimplemented, "critical flags %#x are not known here", uint32(h.Flags))
+		return unknownFlags(h)
 	case s.goneAway.Load() && h.MessageType == protocol.TypeRequest:
 		s.stats.RefusedDraining.Add(1)
 		return protocol.Draining("shutting down")
 	case s.cfg.Handler == nil:
-		return protocol.Errorf(protocol.Unimplemented, "%s: this side serves nothing", Quote(h.ServiceName, h.MethodName))
+		return servesNothing(h)
 	}
 	ticket, err := s.askHandler(h, bodyLen)
 	if err != nil {
@@ -50,13 +50,36 @@ func (s *Session) admit(h *protocol.Header, bodyLen, size int) error {
 	}
 	s.in.ticket = ticket
 	if s.shareTaken() {
-		s.stats.RefusedRoom.Add(1)
-		return &protocol.Error{Code: protocol.ResourceExhausted, Message: "too many requests of this connection in flight", Elsewhere: true}
+		return s.noShare()
 	}
 	if !s.waitRoom(bodyLen) {
 		return s.noRoom()
 	}
 	return nil
+}
+
+// What follows says why admit refuses. It is kept out of admit's frame: the stack of
+// its reader is most of what an idle connection costs, and twice as large as soon as
+// it was once too small.
+
+//go:noinline
+func (s *Session) tooLargeRequest(h *protocol.Header, size int) error {
+	return protocol.Errorf(protocol.ResourceExhausted, "%s: a request of %d bytes; this side takes %d (MaxMessageSize)", Quote(h.ServiceName, h.MethodName), size, s.maxMessage())
+}
+
+//go:noinline
+func unknownFlags(h *protocol.Header) error {
+	return protocol.Errorf(protocol.Unimplemented, "critical flags %#x are not known here", uint32(h.Flags))
+}
+
+//go:noinline
+func servesNothing(h *protocol.Header) error {
+	return protocol.Errorf(protocol.Unimplemented, "%s: this side serves nothing", Quote(h.ServiceName, h.MethodName))
+}
+
+func (s *Session) noShare() *protocol.Error {
+	s.stats.RefusedRoom.Add(1)
+	return &protocol.Error{Code: protocol.ResourceExhausted, Message: "too many requests of this connection in flight", Elsewhere: true}
 }
 
 // shareTaken reports whether as many requests of this session are being served as

@@ -182,7 +182,6 @@ func NewSession(conn net.Conn, cfg *SessionConfig) (*Session, error) {
 		return nil, fmt.Errorf("transport: %s is connected to itself: nobody listens there", l)
 	}
 	s := &Session{cfg: cfg, conn: conn, done: make(chan struct{}), stats: cfg.Stats}
-	s.pending.rings, s.tasks.rings = &callRings, &taskRings
 	s.peerMax.Store(protocol.DefaultMaxMessageSize)
 	if s.stats == nil {
 		s.stats = &noStats

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/sinew-rpc/sinew/protocol"
 )
@@ -902,5 +903,13 @@ func TestFullSocketIsWaitedFor(t *testing.T) {
 	wg.Wait()
 	if n := tries.Load(); n > 4*callers {
 		t.Errorf("%d writes were tried for %d frames", n, callers)
+	}
+}
+
+// A Session is most of the heap that an idle connection holds. The allocator gives
+// it 1,024 bytes, 8 of them its own; one more, and it is 1,152.
+func TestSessionFitsItsSizeClass(t *testing.T) {
+	if size := unsafe.Sizeof(Session{}); unsafe.Sizeof(uintptr(0)) == 8 && size > 1016 {
+		t.Errorf("a Session has %d bytes, at most 1016 fit", size)
 	}
 }

@@ -10,10 +10,10 @@ type taskQueue struct {
 	mu sync.Mutex
 	// Guarded by mu:
 	ring      []queuedTask  // a power of two long, or nil
-	first     int           // ring[first] has waited longest
-	waiting   int           // how many wait
+	first     int32         // ring[first] has waited longest
+	waiting   int32         // how many wait
 	bytes     int           // of their bodies
-	searchers int           // workers awake that will look at the queue
+	searchers int32         // workers awake that will look at the queue
 	eased     chan struct{} // closed when bytes is down to half of maxAhead; nil while nobody waits
 }
 
@@ -29,7 +29,7 @@ type queuedTask struct {
 const maxAhead = 512 << 10
 
 const (
-	firstQueue = 2
+	firstQueue = 1
 	// keptQueue is the length above which an empty queue lets its ring go, for the
 	// next burst, on whichever session.
 	keptQueue = 256
@@ -46,10 +46,10 @@ func (q *taskQueue) push(batch []inTask) (wake bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, t := range batch {
-		if q.waiting == len(q.ring) {
+		if int(q.waiting) == len(q.ring) {
 			q.grow()
 		}
-		q.ring[(q.first+q.waiting)&(len(q.ring)-1)] = queuedTask{t.task, t.size}
+		q.ring[int(q.first+q.waiting)&(len(q.ring)-1)] = queuedTask{t.task, t.size}
 		q.waiting++
 		q.bytes += t.size
 	}
@@ -77,7 +77,7 @@ func (q *taskQueue) pop(ran bool) (t Task, another bool) {
 	t = longest.task
 	q.bytes -= longest.size
 	*longest = queuedTask{}
-	q.first = (q.first + 1) & (len(q.ring) - 1)
+	q.first = (q.first + 1) & int32(len(q.ring)-1)
 	q.waiting--
 	if q.eased != nil && q.bytes <= maxAhead/2 {
 		close(q.eased)

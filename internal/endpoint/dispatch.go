@@ -84,17 +84,31 @@ func (d *Dispatcher) admit(ctx context.Context, h *protocol.Header, bodyLen int)
 // readable says what in a header makes its request one that cannot be read.
 func readable(h *protocol.Header) error {
 	if _, ok := protocol.SerializerOf(h.SerializeType); !ok {
-		return protocol.Errorf(protocol.Unimplemented, "serializer %d is not known here", h.SerializeType)
+		return unreadable(h)
 	}
 	if h.CompressType != protocol.CompressTypeNone {
 		if _, ok := protocol.CompressorOf(h.CompressType); !ok {
-			return protocol.Errorf(protocol.Unimplemented, "compressor %d is not known here", h.CompressType)
+			return unreadable(h)
 		}
 	}
 	if h.MetaTooLarge() {
-		return protocol.Errorf(protocol.InvalidArgument, "metadata of %d bytes; at most %d are taken", protocol.MetaSize(h.MetaData), protocol.MaxMetaSize)
+		return unreadable(h)
 	}
 	return nil
+}
+
+// unreadable is readable's error. It is kept out of readable's frame, the deepest
+// on the stack of a connection's reader: that is most of what an idle one costs.
+//
+//go:noinline
+func unreadable(h *protocol.Header) error {
+	if _, ok := protocol.SerializerOf(h.SerializeType); !ok {
+		return protocol.Errorf(protocol.Unimplemented, "serializer %d is not known here", h.SerializeType)
+	}
+	if _, ok := protocol.CompressorOf(h.CompressType); !ok && h.CompressType != protocol.CompressTypeNone {
+		return protocol.Errorf(protocol.Unimplemented, "compressor %d is not known here", h.CompressType)
+	}
+	return protocol.Errorf(protocol.InvalidArgument, "metadata of %d bytes; at most %d are taken", protocol.MetaSize(h.MetaData), protocol.MaxMetaSize)
 }
 
 func (d *Dispatcher) lookup(h *protocol.Header) (*Method, error) {
