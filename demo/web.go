@@ -98,7 +98,7 @@ var curls = []curl{
 	{"JSON-RPC", `--json '{"jsonrpc":"2.0","method":"ArithService.Add","params":{"A":1,"B":2},"id":1}'`, "/jsonrpc", "", `{"jsonrpc":"2.0","result":{"C":3},"id":1}`},
 	{"Dubbo", `--json '{"jsonrpc":"2.0","method":"add","params":[1,2],"id":1}'`, "/com.example.ArithService", "", `{"jsonrpc":"2.0","result":{"C":3},"id":1}`},
 	{"a frame's header", `-H 'rpc-header-service_name: ArithService' -H 'rpc-header-method_name: Add' -H 'rpc-header-serialize_type: 1' -d '{"A":1,"B":2}'`, "/invoke", "", `{"C":3}`},
-	{"OpenAPI", `-s`, "/openapi.json", "| head -c 18", `{"openapi":"3.1.0"`},
+	{"OpenAPI", `-s`, "/openapi.json", "| cut -c -18", `{"openapi":"3.1.0"`},
 }
 
 // command is what the reader pastes.
