@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime/pprof"
-	"time"
 
 	"github.com/sinew-rpc/sinew/client"
 	"github.com/sinew-rpc/sinew/gateway"
@@ -19,11 +17,6 @@ import (
 )
 
 func main() {
-	if p := os.Getenv("GWPROF"); p != "" && len(os.Args) > 1 && os.Args[1] == "server" {
-		f, _ := os.Create(p)
-		_ = pprof.StartCPUProfile(f)
-		go func() { time.Sleep(4 * time.Second); pprof.StopCPUProfile(); f.Close() }()
-	}
 	dial := jsonecho.Dial("/Echo/Echo")
 	os.Exit(load.Main(
 		load.Row{
