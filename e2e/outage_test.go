@@ -16,6 +16,7 @@ import (
 	"github.com/sinew-rpc/sinew/internal/testutil/registryserver"
 	"github.com/sinew-rpc/sinew/registry"
 	"github.com/sinew-rpc/sinew/registry/libkv"
+	"github.com/sinew-rpc/sinew/registry/libkv/consul"
 	"github.com/sinew-rpc/sinew/registry/libkv/etcdv3"
 	"github.com/sinew-rpc/sinew/registry/libkv/zookeeper"
 	"github.com/sinew-rpc/sinew/server"
@@ -261,6 +262,7 @@ func TestRegistryOutages(t *testing.T) {
 	}{
 		{"etcd", etcdv3.Backend, registryserver.Etcd},
 		{"ZooKeeper", zookeeper.Backend, registryserver.ZooKeeper},
+		{"Consul", consul.Backend, registryserver.Consul},
 	} {
 		t.Run(backend.name, func(t *testing.T) {
 			outagesOf(t, backend.backend, backend.start(t)).run(outages)

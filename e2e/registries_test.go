@@ -13,6 +13,7 @@ import (
 	"github.com/sinew-rpc/sinew/internal/testutil/registryserver"
 	"github.com/sinew-rpc/sinew/registry/libkv"
 	_ "github.com/sinew-rpc/sinew/registry/libkv/boltdb"
+	"github.com/sinew-rpc/sinew/registry/libkv/consul"
 	"github.com/sinew-rpc/sinew/registry/libkv/etcdv3"
 )
 
@@ -26,6 +27,7 @@ type registryKind struct {
 var registryKinds = []registryKind{
 	{"ZooKeeper", store.ZK, func(t *testing.T) []string { return []string{registryserver.ZooKeeper(t).Addr()} }},
 	{"etcd", etcdv3.Backend, func(t *testing.T) []string { return []string{registryserver.Etcd(t).Addr()} }},
+	{"Consul", consul.Backend, func(t *testing.T) []string { return []string{registryserver.Consul(t).Addr()} }},
 	{"BoltDB", store.BOLTDB, func(t *testing.T) []string { return []string{filepath.Join(t.TempDir(), "registry.db")} }},
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/sinew-rpc/sinew/registry"
 	"github.com/sinew-rpc/sinew/registry/libkv"
 	_ "github.com/sinew-rpc/sinew/registry/libkv/boltdb"
+	_ "github.com/sinew-rpc/sinew/registry/libkv/consul"
 	_ "github.com/sinew-rpc/sinew/registry/libkv/etcdv3"
 	_ "github.com/sinew-rpc/sinew/registry/libkv/zookeeper"
 	"github.com/sinew-rpc/sinew/server"
