@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -60,8 +61,8 @@ func FuzzMsgpackCheck(f *testing.F) {
 				t.Errorf("%x counts as flat; the whole pass says %v, %v", body, ambiguous, err)
 			}
 		}
-		if len(body) > 4096 {
-			return // the codec's Skip recurses
+		if len(body) > 4096 || strconv.IntSize == 32 {
+			return // the codec's Skip recurses, and takes long lengths for negative ones where an int has 32 bits
 		}
 		in := &bodyReader{body: body}
 		_, checkErr := checkMsgpack(body, new(any), -1)

@@ -45,7 +45,8 @@ type call struct {
 }
 
 const (
-	// callRoom is up to what size a reply stays in the room of its call.
+	// callRoom is up to what size the room of a call is kept for the next, and a
+	// reply stays in it.
 	callRoom = 1 << 10
 	// firstCallRoom is what a call begins with: enough for most heads.
 	firstCallRoom = 128
@@ -322,6 +323,7 @@ func (s *Session) abandon(c *call, err *protocol.Error) {
 	if !oneway {
 		s.pending.take(c.seq)
 	}
+	s.out.disown(c)
 	c.err = err.WithOutcome(outcome)
 	s.afterCall()
 	s.unlockAndFlush(false)
@@ -335,13 +337,9 @@ func (o *outbox) notifying(c *call) bool {
 		slices.Contains(o.notifies, c) || slices.Contains(o.current.notifies, c)
 }
 
-// forget has nobody told when the oneway c, which is being written, is written.
+// forget has nobody told when the small oneway c, which is being written, is
+// written.
 func (o *outbox) forget(c *call) {
-	for i := range o.current.large {
-		if f := &o.current.large[i]; f.call == c {
-			f.tell = false
-		}
-	}
 	for i, n := range o.current.notifies {
 		if n == c {
 			o.current.notifies = append(o.current.notifies[:i:i], o.current.notifies[i+1:]...)

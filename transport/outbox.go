@@ -53,8 +53,9 @@ type span struct{ from, to int }
 type largeFrame struct {
 	head *Buffer
 	body *Buffer
-	call *call // nil for a reply
+	call *call // nil for a reply, and when the call ended while the frame was in a batch
 	tell bool  // a oneway: tell call when written
+	idle bool  // its call ended: nobody waits for it
 }
 
 func (f *largeFrame) size() int { return len(f.head.B) + len(f.body.B) }
@@ -92,8 +93,8 @@ func (o *outbox) fits(size, limit int) bool {
 	return held == 0 || held+size <= limit
 }
 
-// headRoom is where a frame's head is made before the session's lock is taken.
-// Longer ones, with much metadata or error text, are allocated.
+// headRoom is where the head of a frame that is no call's is made. Longer ones, with
+// much metadata or error text, are allocated.
 type headRoom [256]byte
 
 // appendSmall adds a frame to the small ones, and returns where it stands.
@@ -187,7 +188,9 @@ func (o *outbox) takeLarge(b *batch, atOnce int) {
 
 // stall is for a batch that the socket did not take whole. Large frames of which
 // it took nothing go back to where they waited: they can be taken back there,
-// and small ones overtake them. Something stays, for the writer to wait with.
+// and small ones overtake them, but for those whose call has ended: they are
+// dropped, since its cancel is a small one. Something stays, for the writer to wait
+// with.
 func (o *outbox) stall(b *batch) {
 	b.stalled = true
 	begun, at := 0, b.small.size()
@@ -202,15 +205,21 @@ func (o *outbox) stall(b *batch) {
 	if len(waiting) == 0 {
 		return
 	}
+	var back []largeFrame
 	for i := range waiting {
 		f := &waiting[i]
+		b.size -= f.size()
+		if f.idle {
+			f.release()
+			continue
+		}
 		if f.call != nil {
 			f.call.place.taken = false
 		}
-		b.size -= f.size()
 		b.charged -= f.size()
+		back = append(back, *f)
 	}
-	o.large = append(slices.Clone(waiting), o.large...)
+	o.large = append(back, o.large...)
 	clear(waiting)
 	b.large = b.large[:begun]
 }
@@ -341,6 +350,16 @@ func (b *batch) begins(c *call) (at int, ok bool) {
 		at += f.size()
 	}
 	return 0, false
+}
+
+// disown makes the frame of c in the batch in progress nobody's, because c ends: it
+// may serve another call, of another session even, before the batch is written.
+func (o *outbox) disown(c *call) {
+	for i := range o.current.large {
+		if f := &o.current.large[i]; f.call == c {
+			f.call, f.tell, f.idle = nil, false, true
+		}
+	}
 }
 
 // takeBack removes c's frame if it has not left yet, true when it could.

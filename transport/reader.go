@@ -485,6 +485,9 @@ func (s *Session) takeWaiting(seq uint64) *call {
 		return nil
 	}
 	s.pending.take(seq)
+	if c.place.large {
+		s.out.disown(c) // a peer that answers before it has the whole request
+	}
 	return c
 }
 
@@ -518,6 +521,5 @@ func (s *Session) deliver() {
 func (in *inbound) release(s *Session) {
 	in.buf.Release()
 	in.dropBody(s)
-	in.closeSheaf()
 	in.buf, in.carry = nil, nil
 }

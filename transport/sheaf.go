@@ -8,10 +8,10 @@ import (
 const (
 	// sheafBodies and sheafRoom bound what a sheaf holds: that much is kept while
 	// any request in it is being served.
-	sheafBodies = 32
-	sheafRoom   = 4 << 10
+	sheafBodies = 16
+	sheafRoom   = 2 << 10
 	// sheafBody is the largest body that goes into one.
-	sheafBody = 512
+	sheafBody = 256
 )
 
 // sheaf holds the small bodies of requests that one read brought. Workers take
@@ -19,7 +19,7 @@ const (
 // would have to be fetched from a place of its own. The reader fills it, and
 // whoever releases the last of its bodies gives it back.
 type sheaf struct {
-	held   atomic.Int32 // bodies that are not released, and one while it is being filled
+	held   atomic.Int32 // bodies that are not released; while it is being filled, as if all were in it, and one more
 	filled int          // bodies in it, the reader's
 	used   int          // bytes of room, the reader's
 	bodies [sheafBodies]Buffer
@@ -37,7 +37,7 @@ func (in *inbound) bind(b []byte) *Buffer {
 	if f == nil {
 		f = sheaves.Get().(*sheaf)
 		f.filled, f.used = 0, 0
-		f.held.Store(sheafBodies + 1) // as if full: so each body costs no change of it
+		f.held.Store(sheafBodies + 1) // so that no body costs a change of it
 		in.sheaf = f
 	}
 	body := &f.bodies[f.filled]
