@@ -107,7 +107,7 @@ func (c *Context) errLocked() error {
 	if c.owner != nil && c.owner.Err() != nil {
 		return context.Canceled
 	}
-	if !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
+	if !c.deadline.IsZero() && time.Until(c.deadline) <= 0 {
 		return context.DeadlineExceeded
 	}
 	return nil
