@@ -80,15 +80,18 @@ func newConnection(c *core, network, addr string) *connection {
 
 func (n *connection) String() string { return n.network + " " + n.addr }
 
-// call makes one attempt. A session that turns out to be dead or going away
-// before the call got onto it is replaced once.
-func (n *connection) call(ctx context.Context, pc *perCall, serviceMethod string, req, resp any) error {
+// call makes one attempt, within limit too where that is positive. A session that
+// turns out to be dead or going away before the call got onto it is replaced once.
+func (n *connection) call(ctx context.Context, pc *perCall, limit time.Duration, serviceMethod string, req, resp any) error {
 	var x endpoint.Exchange // no literal: that would be made beside it and copied
 	var ok bool
 	if x.Service, x.Method, ok = endpoint.SplitName(serviceMethod); !ok {
 		return noName(serviceMethod)
 	}
 	x.Req, x.Resp, x.Meta = req, resp, pc.meta
+	if limit > 0 {
+		x.Limit(ctx, limit)
+	}
 	if pc.replyMeta != nil {
 		return n.callForMeta(ctx, &x, pc.replyMeta)
 	}
@@ -123,6 +126,13 @@ func (n *connection) make(ctx context.Context, x *endpoint.Exchange) error {
 		}
 		n.leave(s, err)
 	}
+	return n.makeAnew(ctx, caller, x)
+}
+
+// makeAnew is make where there is no session, or no more.
+func (n *connection) makeAnew(ctx context.Context, caller *endpoint.Caller, x *endpoint.Exchange) error {
+	ctx, end := x.Within(ctx)
+	defer end()
 	s, err := n.connect(ctx)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ type rpcClient struct {
 	conn     *connection
 	provider registry.Provider // as attempts see it
 	closing  sync.Once         // of core.closed
+	bare     bool              // there are no wrappers
 }
 
 var _ RPCClient = (*rpcClient)(nil)
@@ -36,7 +37,7 @@ func NewRPCClient(network, addr string, op *Option) (RPCClient, error) {
 	if addr == "" {
 		return nil, errors.New("client: the address is empty: pass what the network dials")
 	}
-	c := &rpcClient{core: newCore(SGOption{Option: option})}
+	c := &rpcClient{core: newCore(SGOption{Option: option}), bare: len(option.Wrappers) == 0}
 	c.provider = registry.Provider{ProviderKey: registry.JoinKey(network, addr), Network: network, Addr: addr}
 	c.conn = newConnection(c.core, network, addr)
 	if err := c.compose(c.end()); err != nil {
@@ -44,6 +45,22 @@ func NewRPCClient(network, addr string, op *Option) (RPCClient, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// Call implements Caller. Without wrappers nobody sees the context of the call, so
+// that RequestTimeout needs none.
+func (c *rpcClient) Call(ctx context.Context, serviceMethod string, req, resp any) error {
+	if !c.bare {
+		return c.core.Call(ctx, serviceMethod, req, resp)
+	}
+	if ctx.Err() != nil {
+		return endedBefore(ctx)
+	}
+	pc := perCallOf(ctx)
+	if pc.err != nil {
+		return funnel(pc.err)
+	}
+	return funnel(c.conn.call(ctx, pc, c.option.RequestTimeout, serviceMethod, req, resp))
 }
 
 // end is the end of the chain: a closure, since a method value is one more frame
@@ -55,7 +72,7 @@ func (c *rpcClient) end() CallFunc {
 			return pc.err
 		}
 		if c.attempts == nil {
-			return c.conn.call(ctx, pc, serviceMethod, req, resp)
+			return c.conn.call(ctx, pc, 0, serviceMethod, req, resp)
 		}
 		return c.attempt(ctx, pc, serviceMethod, req, resp)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/sinew-rpc/sinew/protocol"
 	"github.com/sinew-rpc/sinew/transport"
@@ -40,6 +41,28 @@ type Exchange struct {
 	Meta map[string]string
 	// ReplyMeta is where the reply's metadata is stored, unless it is nil.
 	ReplyMeta *map[string]string
+
+	limit    time.Duration // see Limit; 0: none
+	deadline time.Time     // that limit makes
+}
+
+// Limit has x end after limit, as a context of Bound would, where that is before
+// ctx does: for a call whose context nobody sees, so that it needs none of its own.
+func (x *Exchange) Limit(ctx context.Context, limit time.Duration) {
+	if d, ok := ctx.Deadline(); ok && time.Until(d) <= limit {
+		return
+	}
+	x.limit, x.deadline = limit, time.Now().Add(limit)
+}
+
+// Within returns a context that ends as x does, or ctx where x has no limit. end
+// must be called.
+func (x *Exchange) Within(ctx context.Context) (_ context.Context, end func()) {
+	if x.limit <= 0 {
+		return ctx, func() {}
+	}
+	c := &Context{parent: ctx, deadline: x.deadline, limit: x.limit}
+	return c, c.End
 }
 
 // Call makes the call of x with what is given here. The error is a
@@ -61,9 +84,12 @@ func (c *Caller) Make(ctx context.Context, s *transport.Session, x *Exchange) er
 		return err
 	}
 	wait, deadline := waitOn(ctx)
+	if x.limit > 0 {
+		deadline = x.deadline
+	}
 	reply, callErr := s.RoundTrip(wait, deadline, &h, body)
 	if callErr != nil {
-		return c.explain(ctx, &h, callErr)
+		return c.explain(ctx, &h, x, callErr)
 	}
 	if held, ok := x.Resp.(*Held); ok {
 		return held.keep(c, &h, reply)
@@ -163,14 +189,16 @@ func undecodable(h *protocol.Header, resp any, err error) error {
 }
 
 // explain says which limit ended the call.
-func (c *Caller) explain(ctx context.Context, h *protocol.Header, err error) error {
+func (c *Caller) explain(ctx context.Context, h *protocol.Header, x *Exchange, err error) error {
 	var e *protocol.Error
 	if !errors.As(err, &e) {
 		return protocol.Errorf(protocol.Internal, "%s: %w", fullName(h), err)
 	}
 	text := e.Message
 	if e.Code == protocol.DeadlineExceeded {
-		text = LimitText(ctx)
+		within, end := x.Within(ctx)
+		text = LimitText(within)
+		end()
 	}
 	explained := *e
 	explained.Message = fullName(h) + ": " + text
