@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"sync"
 	"time"
 
@@ -132,10 +133,13 @@ func (s *Session) readFrames() error {
 func (s *Session) endReading(err error) {
 	s.mu.Lock()
 	drained := s.goneAway.Load() || s.peerGone
+	closing := s.out.closeWrite || s.out.halfClosed
 	s.mu.Unlock()
 	switch {
 	case errors.Is(err, io.EOF) && drained:
 		s.fail(errDrained)
+	case errors.Is(err, net.ErrClosed) && drained && closing:
+		s.fail(errDrained) // a WebSocket that was closed as CloseWrite does it, with nothing left to say
 	case isPeerFault(err):
 		s.farewell(err)
 	case errors.Is(err, io.EOF):
