@@ -172,6 +172,7 @@ func (s *Session) queueCall(ctx context.Context, deadline time.Time, h *protocol
 			return err
 		}
 		if head, err = frameHead(head[:0], h, body, deadline); err != nil {
+			s.out.admit(s.maxQueued()) // what was promised to this call is another's now
 			s.mu.Unlock()
 			return err
 		}
@@ -243,30 +244,29 @@ func (s *Session) waitForRoom(ctx context.Context, deadline time.Time, h *protoc
 	s.mu.Lock()
 	if s.err != nil {
 		err = s.lost(s.err, protocol.NotSent)
-	} else if !s.out.leave(w) && err != nil {
-		s.out.admit(s.maxQueued()) // what was promised to w is another's now
+	} else {
+		s.out.leave(w)
 	}
 	if err == nil {
 		err = s.openable(h, head, size)
 	}
 	if err != nil {
+		s.out.admit(s.maxQueued()) // what was promised to w, or kept others behind it waiting, is theirs now
 		s.mu.Unlock()
 		return err.WithOutcome(protocol.NotSent)
 	}
 	return nil
 }
 
-// leave takes w out of the queue, or gives back what was promised to it; true
-// when it was still queued.
-func (o *outbox) leave(w *outWaiter) bool {
+// leave takes w out of the queue, or gives back what was promised to it.
+func (o *outbox) leave(w *outWaiter) {
 	for i, other := range o.waiters {
 		if other == w {
 			o.waiters = append(o.waiters[:i], o.waiters[i+1:]...)
-			return true
+			return
 		}
 	}
 	o.granted -= w.size
-	return false
 }
 
 // deadlineContext is the type of what context.WithDeadline and WithTimeout return.
@@ -315,6 +315,7 @@ func (s *Session) abandon(c *call, err *protocol.Error) {
 	switch {
 	case s.out.takeBack(c):
 		outcome = protocol.NotSent
+		s.out.admit(s.maxQueued())
 	case oneway:
 		s.out.forget(c)
 	case !s.out.addReserve(&protocol.Header{Seq: c.seq, MessageType: protocol.TypeCancel}):

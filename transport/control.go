@@ -83,7 +83,7 @@ func (s *Session) GoAway(reason string) {
 // without having seen that.
 func (o *outbox) appendGoAway(reason string) {
 	head := protocol.AppendFrameHead(nil, &protocol.Header{MessageType: protocol.TypeGoAway, Error: reason}, 0)
-	if len(o.large) == 0 {
+	if len(o.large) == 0 && len(o.current.large) == 0 { // those being written may come back
 		o.appendSmall(head, nil)
 		return
 	}

@@ -98,6 +98,55 @@ func giveUpInAWriteThatStalls(t *testing.T) (reused bool) {
 	return reused
 }
 
+// Calls wait for room in the queue. Whoever is given up, having had room or not,
+// leaves it to those behind.
+func TestRoomOfACallGivenUpIsAnothers(t *testing.T) {
+	// waiting returns how many wait for room, and how many for their answer.
+	waiting := func(s *Session) (room, answer int) {
+		synctest.Wait()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.out.waiters), s.pending.len()
+	}
+	for name, giveUp := range map[string]func(t *testing.T, s *Session){
+		"it is queued": func(t *testing.T, s *Session) {
+			cancel, first := askLarge(t, s)
+			askLarge(t, s)
+			if room, answer := waiting(s); room != 1 || answer != 1 {
+				t.Fatalf("%d wait for room, %d for their answer", room, answer)
+			}
+			cancel()
+			wantError(t, <-first, protocol.Canceled, protocol.NotSent)
+		},
+		"it waits for more than there is": func(t *testing.T, s *Session) {
+			s.cfg.MaxQueued = largeBody + largeBody/2
+			askLarge(t, s)
+			cancel, second := askLarge(t, s)
+			go func() { _, _ = ask(s, "M", "small", 0) }()
+			if room, answer := waiting(s); room != 2 || answer != 1 {
+				t.Fatalf("%d wait for room, %d for their answer", room, answer)
+			}
+			cancel()
+			wantError(t, <-second, protocol.Canceled, protocol.NotSent)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				cfg := newConfig(nil)
+				cfg.MaxQueued = largeBody + 100
+				s := stubbed(t, cfg)
+				s.mu.Lock()
+				s.out.busy = true // as if somebody were about to write
+				s.mu.Unlock()
+				giveUp(t, s)
+				if room, _ := waiting(s); room != 0 {
+					t.Errorf("%d still wait for room", room)
+				}
+			})
+		})
+	}
+}
+
 // typesOf returns the types of the frames in b.
 func typesOf(t *testing.T, b []byte) (types []protocol.MessageType) {
 	t.Helper()

@@ -49,10 +49,11 @@ type Exchange struct {
 // Limit has x end after limit, as a context of Bound would, where that is before
 // ctx does: for a call whose context nobody sees, so that it needs none of its own.
 func (x *Exchange) Limit(ctx context.Context, limit time.Duration) {
-	if d, ok := ctx.Deadline(); ok && time.Until(d) <= limit {
+	at := time.Now().Add(limit)
+	if d, ok := ctx.Deadline(); ok && !at.Before(d) {
 		return
 	}
-	x.limit, x.deadline = limit, time.Now().Add(limit)
+	x.limit, x.deadline = limit, at
 }
 
 // Within returns a context that ends as x does, or ctx where x has no limit. end
