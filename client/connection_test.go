@@ -11,6 +11,7 @@ import (
 
 	"github.com/sinew-rpc/sinew/client"
 	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/registry"
 	"github.com/sinew-rpc/sinew/transport"
 )
 
@@ -50,6 +51,37 @@ func TestCallEndsAtItsLimitExactly(t *testing.T) {
 					t.Errorf("%v is no context.DeadlineExceeded", err)
 				}
 			})
+		})
+	}
+}
+
+// Client and provider have the same deadline: whichever is quicker at it, the client's
+// clock or the answer of a method that gave up for its context, the call has ended at
+// its deadline.
+func TestCallWhoseMethodGivesUpAtTheDeadline(t *testing.T) {
+	for _, held := range []bool{false, true} { // as a call does it, and as those do that are made beside others
+		synctest.Test(t, func(t *testing.T) {
+			n := transport.NewMemNetwork()
+			listenMem(t, n, "a")
+			c := dialMem(t, n, "a", client.Option{RequestTimeout: 50 * time.Millisecond})
+			sg := newSG(t, n, registry.NewPeer2PeerRegistry().WithProvider(at("a")), func(op *client.SGOption) {
+				op.RequestTimeout = 50 * time.Millisecond
+			})
+			for range 100 {
+				var err error
+				begun := time.Now()
+				if held {
+					err = sg.Fork(context.Background(), "Echo.Hang", &text{}, nil, 1)
+				} else {
+					err = c.Call(context.Background(), "Echo.Hang", &text{}, nil)
+				}
+				if took := time.Since(begun); took != 50*time.Millisecond {
+					t.Fatalf("the call took %v", took)
+				}
+				if protocol.CodeOf(err) != protocol.DeadlineExceeded {
+					t.Fatal(err)
+				}
+			}
 		})
 	}
 }

@@ -92,15 +92,17 @@ func (c *Caller) Make(ctx context.Context, s *transport.Session, x *Exchange) er
 	if callErr != nil {
 		return c.explain(ctx, &h, x, callErr)
 	}
+	if h.MessageType == protocol.TypeRequest && reply.Header.StatusCode != protocol.OK {
+		defer reply.Release()
+		return c.failure(ctx, &h, x, deadline, &reply.Header)
+	}
 	if held, ok := x.Resp.(*Held); ok {
-		return held.keep(c, &h, reply)
+		held.keep(c, &h, reply)
+		return nil
 	}
 	defer reply.Release()
 	if h.MessageType == protocol.TypeOneway {
 		return nil
-	}
-	if err := protocol.FromResponse(&reply.Header); err != nil {
-		return err
 	}
 	if x.ReplyMeta != nil {
 		*x.ReplyMeta = reply.Header.MetaData
@@ -187,6 +189,19 @@ func undecodable(h *protocol.Header, resp any, err error) error {
 		code = protocol.ResourceExhausted
 	}
 	return protocol.Errorf(code, "%s: the method ran, but its reply cannot be read: %w", fullName(h), err).WithOutcome(protocol.Ran)
+}
+
+// failure returns the error that a response carries. A plain error that comes when
+// the call's time is up is most likely that of the method's context, which has the
+// same deadline: the call ended at its deadline then, whether its clock or the
+// response was quicker.
+func (c *Caller) failure(ctx context.Context, h *protocol.Header, x *Exchange, deadline time.Time, response *protocol.Header) error {
+	err := protocol.FromResponse(response)
+	if protocol.CodeOf(err) != protocol.Unknown || deadline.IsZero() || time.Until(deadline) > 0 {
+		return err
+	}
+	late := protocol.NewError(protocol.DeadlineExceeded, "the deadline passed").WithCause(err).WithOutcome(protocol.Ran)
+	return c.explain(ctx, h, x, late)
 }
 
 // explain says which limit ended the call.

@@ -15,18 +15,11 @@ type Held struct {
 	reply  *transport.Reply
 }
 
-// keep takes the place of decoding. It takes reply over.
-func (h *Held) keep(c *Caller, sent *protocol.Header, reply *transport.Reply) error {
+// keep takes the place of decoding a reply that is no failure. It takes reply over.
+func (h *Held) keep(c *Caller, sent *protocol.Header, reply *transport.Reply) {
 	h.Release() // of a call before, if someone made two
-	if sent.MessageType != protocol.TypeOneway {
-		if err := protocol.FromResponse(&reply.Header); err != nil {
-			reply.Release()
-			return err
-		}
-	}
 	h.caller, h.reply = c, reply
 	h.name.ServiceName, h.name.MethodName = sent.ServiceName, sent.MethodName
-	return nil
 }
 
 // Decode reads the reply that is held into resp, as Caller.Call does, returns
