@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -298,7 +299,7 @@ func FuzzTakeHeader(f *testing.F) {
 			t.Fatalf("of %q were taken %q; %d are left", b, taken, r.Len())
 		}
 		again, againErr := proxyproto.Read(bufio.NewReaderSize(bytes.NewReader(taken), len(taken)))
-		if (againErr == nil) != (parseErr == nil) || parseErr == nil && !again.EqualsTo(parsed) {
+		if (againErr == nil) != (parseErr == nil) || parseErr == nil && !reflect.DeepEqual(again, parsed) { // EqualsTo panics where there are no addresses
 			t.Fatalf("%q is %+v, %v; what was taken of it %+v, %v", b, parsed, parseErr, again, againErr)
 		}
 	})
