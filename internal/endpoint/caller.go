@@ -66,7 +66,7 @@ func (x *Exchange) Within(ctx context.Context) (_ context.Context, end func()) {
 	return c, c.End
 }
 
-// Call makes the call of x with what is given here. The error is a
+// Call is Make, with what an Exchange holds as its arguments. The error is a
 // *protocol.Error.
 func (c *Caller) Call(ctx context.Context, s *transport.Session, service, method string, req, resp any, replyMeta *map[string]string) error {
 	return c.Make(ctx, s, &Exchange{Service: service, Method: method, Req: req, Resp: resp, ReplyMeta: replyMeta})
