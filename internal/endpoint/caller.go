@@ -94,6 +94,9 @@ func (c *Caller) Make(ctx context.Context, s *transport.Session, x *Exchange) er
 	}
 	if h.MessageType == protocol.TypeRequest && reply.Header.StatusCode != protocol.OK {
 		defer reply.Release()
+		if held, ok := x.Resp.(*Held); ok {
+			held.Release() // of a call before, if someone made two
+		}
 		return c.failure(ctx, &h, x, deadline, &reply.Header)
 	}
 	if held, ok := x.Resp.(*Held); ok {
