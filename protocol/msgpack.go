@@ -115,16 +115,29 @@ func scanMsgpack(body []byte, v any, maxElements int) (ambiguous []int, err erro
 
 // decodeMsgp decodes by generated methods. These know fewer forms of a value
 // than the reflective decoder: nil for a slice, a map or the whole, an integer
-// for a float. What they refuse is therefore tried by reflection.
+// for a float. What they refuse is therefore tried by reflection, into a new value:
+// what they left half done, an interface above all, is nothing to decode into.
 func decodeMsgp(body []byte, ambiguous []int, u msgpUnmarshaler, v any) error {
 	rest, err := u.UnmarshalMsg(body)
 	if err == nil && len(rest) > 0 {
 		return errTrailing
 	}
-	if err != nil && decodeReflect(body, ambiguous, v) == nil {
+	if err != nil && decodeAnew(body, ambiguous, v) {
 		return nil
 	}
 	return err
+}
+
+// decodeAnew replaces what v points to by what body holds, false when reflection
+// cannot read that either.
+func decodeAnew(body []byte, ambiguous []int, v any) bool {
+	r := reflect.ValueOf(v)
+	anew := reflect.New(r.Type().Elem())
+	if decodeReflect(body, ambiguous, anew.Interface()) != nil {
+		return false
+	}
+	r.Elem().Set(anew.Elem())
+	return true
 }
 
 func decodeReflect(body []byte, ambiguous []int, v any) error {
