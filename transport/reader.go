@@ -34,8 +34,6 @@ type inbound struct {
 	buf     *Buffer // lent while it holds bytes or a read is under way
 	r, w    int     // buf.B[r:w] are unread bytes
 	carry   []byte  // what is left of buf while the session waits, of its own size
-	roomFn  func() [][]byte
-	noneFn  func()
 	arrived time.Time
 	aged    time.Duration // pause to be taken off what is read next
 
@@ -94,7 +92,6 @@ func (in *inbound) lendBatch() *readBatch {
 // it blocks again.
 func (s *Session) readLoop() {
 	defer s.wg.Done()
-	s.in.roomFn, s.in.noneFn = s.readRoomFor, s.readNothing
 	s.in.heads.Intern = s.cfg.Intern
 	err := s.readFrames()
 	s.in.release(s)
@@ -159,7 +156,7 @@ func (s *Session) fill() error {
 	in := &s.in
 	in.stow()
 	s.frame.watch(s, in)
-	n, err := s.sock.read(in.roomFn, in.noneFn)
+	n, err := s.sock.read(s)
 	if n > 0 {
 		in.arrived = time.Now()
 		s.heard.Store(in.arrived.UnixNano())
@@ -185,9 +182,9 @@ func (in *inbound) stow() {
 	in.buf, in.r, in.w = nil, 0, 0
 }
 
-// readRoomFor returns the buffers for a read: the rest of a large body, if one
+// readRoom returns the buffers for a read: the rest of a large body, if one
 // is being read, and the read buffer with what was carried over in front.
-func (s *Session) readRoomFor() [][]byte {
+func (s *Session) readRoom() [][]byte {
 	in := &s.in
 	size := readRoom
 	if in.small && !s.sock.lazy {

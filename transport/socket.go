@@ -17,9 +17,17 @@ type socket struct {
 	// lazy says that read asks for room only when there is something to read.
 	lazy bool
 	// read blocks until bytes are there and returns what one read brought. It
-	// calls room for the buffers to fill only once there is something to read,
+	// asks into for the buffers to fill only once there is something to read,
 	// where the connection can tell, so that an idle one holds none.
-	read func(room func() [][]byte, none func()) (int, error)
+	read func(into readSide) (int, error)
+}
+
+// readSide is what a socket asks for the buffers of a read.
+type readSide interface {
+	// readRoom returns the buffers to fill.
+	readRoom() [][]byte
+	// readNothing takes them back: there was nothing to read after all.
+	readNothing()
 }
 
 // plainConn is a connection that adds to the one below what does not concern its
@@ -38,8 +46,8 @@ type tryWriter interface {
 func plainSocket(conn net.Conn) socket {
 	k := socket{
 		write: func(bufs [][]byte, limit time.Duration) (int, error) { return writeSlices(conn, bufs, limit) },
-		read: func(room func() [][]byte, _ func()) (int, error) {
-			return conn.Read(room()[0])
+		read: func(into readSide) (int, error) {
+			return conn.Read(into.readRoom()[0])
 		},
 	}
 	if t, ok := conn.(tryWriter); ok {

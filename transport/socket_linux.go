@@ -50,8 +50,7 @@ type rawSocket struct {
 	written int
 	wErr    error
 
-	room func() [][]byte
-	none func()
+	into readSide
 	n    int
 	rErr error
 }
@@ -127,8 +126,8 @@ func (k *rawSocket) writev(fd uintptr) bool {
 	return true
 }
 
-func (k *rawSocket) read(room func() [][]byte, none func()) (int, error) {
-	k.room, k.none, k.n, k.rErr = room, none, 0, nil
+func (k *rawSocket) read(into readSide) (int, error) {
+	k.into, k.n, k.rErr = into, 0, nil
 	err := k.rc.Read(k.readFn)
 	if err == nil {
 		err = k.rErr
@@ -137,14 +136,14 @@ func (k *rawSocket) read(room func() [][]byte, none func()) (int, error) {
 }
 
 func (k *rawSocket) readOnce(fd uintptr) bool {
-	bufs := k.room()
+	bufs := k.into.readRoom()
 	for {
 		n, err := readBufs(int(fd), bufs)
 		switch {
 		case err == unix.EINTR:
 			continue
 		case err == unix.EAGAIN:
-			k.none()
+			k.into.readNothing()
 			return false
 		case err != nil:
 			k.rErr = os.NewSyscallError("read", err)
