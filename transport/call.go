@@ -225,7 +225,8 @@ func (s *Session) openable(h *protocol.Header, head, size int) *protocol.Error {
 func (s *Session) waitForRoom(ctx context.Context, deadline time.Time, h *protocol.Header, head, size int) *protocol.Error {
 	w := &outWaiter{size: size, granted: make(chan struct{})}
 	s.out.waiters = append(s.out.waiters, w)
-	s.mu.Unlock()
+	s.out.liftCork()
+	s.unlockAndFlush(false)
 
 	var late <-chan time.Time
 	if !deadline.IsZero() {

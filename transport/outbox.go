@@ -43,6 +43,7 @@ type outbox struct {
 	waiters  []*outWaiter // callers without room, first come first served
 
 	busy       bool  // somebody holds the right to write
+	corked     bool  // who holds it waits for more to write, see Session.cork
 	current    batch // in progress; its rest, when a write stopped half-way
 	closeWrite bool  // half-close when everything is written
 	halfClosed bool  // that has been done

@@ -39,6 +39,7 @@ type inbound struct {
 
 	small  bool // reads have been short: wait with idleRoom
 	begun  bool // the first frame has come
+	hot    bool // the last read came soon after the one before
 	head   protocol.Header
 	heads  protocol.HeaderReader
 	ticket any     // of Handler.Admit, for the request that head is of
@@ -91,9 +92,17 @@ func (in *inbound) lendBatch() *readBatch {
 // readLoop is the reader: it decodes every frame that one read brought before
 // it blocks again.
 func (s *Session) readLoop() {
-	defer s.wg.Done()
+	left := false // somebody else is the reader, and is waited for in place of this one
+	defer func() {
+		if !left {
+			s.wg.Done()
+		}
+	}()
 	s.in.heads.Intern = s.cfg.Intern
-	err := s.readFrames()
+	err := s.readFrames(&left)
+	if left {
+		return
+	}
 	s.in.release(s)
 	s.endReading(err)
 	if s.cfg.OnEnd != nil {
@@ -101,7 +110,7 @@ func (s *Session) readLoop() {
 	}
 }
 
-func (s *Session) readFrames() error {
+func (s *Session) readFrames(left *bool) error {
 	for {
 		for {
 			again, err := s.step()
@@ -113,7 +122,13 @@ func (s *Session) readFrames() error {
 				break
 			}
 		}
-		s.deliver()
+		if s.in.busy() {
+			if s.handOver() && s.serveHere(left) {
+				return nil
+			}
+		} else {
+			s.deliver()
+		}
 		if s.in.fault != nil {
 			return s.in.fault
 		}
@@ -159,7 +174,9 @@ func (s *Session) fill() error {
 	n, err := s.sock.read(s)
 	if n > 0 {
 		in.arrived = time.Now()
-		s.heard.Store(in.arrived.UnixNano())
+		now := in.arrived.UnixNano()
+		in.hot = now-s.heard.Load() < int64(hotGap)
+		s.heard.Store(now)
 		s.read.Add(uint64(n))
 		in.arrived = in.arrived.Add(-in.aged)
 		in.aged = 0
@@ -492,9 +509,18 @@ func (s *Session) takeWaiting(seq uint64) *call {
 	return c
 }
 
-// deliver hands over what the frames of one read brought: answers to callers,
-// tasks to workers, and what was queued for the peer to the socket.
+// deliver hands over what the frames of one read brought, and wakes a worker for the
+// tasks among it.
 func (s *Session) deliver() {
+	if s.handOver() && s.queue.needWorker() {
+		s.cfg.Workers.Go(s.work)
+	}
+}
+
+// handOver hands over what the frames of one read brought: answers to callers,
+// tasks to the queue, and what was queued for the peer to the socket. It returns true
+// when there are tasks and nobody is awake to look at them.
+func (s *Session) handOver() (unattended bool) {
 	s.in.closeSheaf()
 	b := s.in.batch
 	s.in.batch = nil
@@ -508,14 +534,13 @@ func (s *Session) deliver() {
 	s.afterCall()
 	s.unlockAndFlush(false)
 	if b == nil {
-		return
+		return false
 	}
-	if s.queue.push(b.tasks) {
-		s.cfg.Workers.Go(s.work)
-	}
+	unattended = s.queue.push(b.tasks)
 	clear(b.tasks)
 	b.tasks = b.tasks[:0]
 	readBatches.Put(b)
+	return unattended
 }
 
 // release lets go of everything that was lent to the reader.

@@ -255,7 +255,8 @@ func (s *Session) unfit(h *protocol.Header, header, body int) *protocol.Error {
 func (s *Session) waitToReply(size int) {
 	w := &outWaiter{size: size, granted: make(chan struct{})}
 	s.out.waiters = append(s.out.waiters, w)
-	s.mu.Unlock()
+	s.out.liftCork()
+	s.unlockAndFlush(false)
 	limit := cmp.Or(s.cfg.WriteTimeout, DefaultWriteTimeout)
 	t := time.NewTimer(limit)
 	defer t.Stop()

@@ -48,8 +48,8 @@ type Handler interface {
 
 // Task is one request or oneway that is being served.
 type Task interface {
-	// Run serves it on a worker and ends with exactly one Session.Reply or
-	// Session.Finish.
+	// Run serves it and ends with exactly one Session.Reply or Session.Finish. It
+	// runs on a worker, or on the reader where its Pace says that it is quick.
 	Run()
 	// Cancel tells it that its caller has gone, or that the session has ended.
 	// It may come before, during and after Run, more than once, on any
@@ -57,6 +57,9 @@ type Task interface {
 	Cancel(cause error)
 	// Oneway reports whether nobody waits for its answer.
 	Oneway() bool
+	// Pace returns what is known of the time that tasks of this kind take, nil when
+	// nothing is. Run has to tell it.
+	Pace() *Pace
 }
 
 // SessionConfig is what the sessions of one client or server have in common. It
@@ -135,7 +138,8 @@ var noStats Stats // counted into and never read, so that no counter needs a nil
 // It starts one goroutine, the reader, and when a write cannot be finished by
 // the goroutine that began it, a writer that ends when nothing is queued. Both
 // end when the session does; Close waits for them. Handlers run on the
-// config's Workers. All methods may run concurrently.
+// config's Workers; quick ones on the reader, which another goroutine becomes when
+// one of them takes long after all. All methods may run concurrently.
 type Session struct {
 	cfg   *SessionConfig
 	stats *Stats

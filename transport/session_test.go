@@ -23,6 +23,7 @@ type service struct {
 	admit  func(h *protocol.Header) error
 	method func(t *serviceTask)
 	hello  func(s *Session, h *protocol.Header)
+	pace   *Pace
 }
 
 func (v *service) Admit(_ context.Context, h *protocol.Header, _ int) (any, error) {
@@ -54,6 +55,7 @@ type serviceTask struct {
 }
 
 func (t *serviceTask) Oneway() bool { return t.h.MessageType == protocol.TypeOneway }
+func (t *serviceTask) Pace() *Pace  { return t.v.pace }
 func (t *serviceTask) Cancel(error) { t.once.Do(func() { close(t.cancelled) }) }
 func (t *serviceTask) Run() {
 	if t.v.method != nil {

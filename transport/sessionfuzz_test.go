@@ -20,6 +20,8 @@ import (
 // ledger is what both ends of a fuzzed connection saw of each call. A call is
 // known by its service name, which the header brings before the body.
 type ledger struct {
+	pace Pace // of all tasks: they are taken for quick until one of them is found out
+
 	mu sync.Mutex
 	// Guarded by mu:
 	arrived, ran map[string]bool
@@ -28,7 +30,9 @@ type ledger struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{arrived: map[string]bool{}, ran: map[string]bool{}, told: map[string]error{}}
+	l := &ledger{arrived: map[string]bool{}, ran: map[string]bool{}, told: map[string]error{}}
+	l.pace.score.Store(mostQuick)
+	return l
 }
 
 // quiet throws away what the programs provoke in the log.
@@ -94,6 +98,8 @@ type fuzzTask struct {
 	serviceTask
 	l *ledger
 }
+
+func (t *fuzzTask) Pace() *Pace { return &t.l.pace }
 
 func (t *fuzzTask) Run() {
 	select {

@@ -3,9 +3,11 @@ package transport
 import "sync"
 
 // taskQueue holds admitted tasks in the order of their arrival until a worker
-// takes them. While it is not empty, at least one worker is awake that will
-// look at it: so one worker serves a burst of quick requests by itself, and one
-// that blocks has woken another before. The zero value is ready.
+// takes them, or the reader does. While it is not empty, at least one worker is awake
+// that will look at it: so one worker serves a burst of quick requests by itself,
+// and one that blocks has woken another before. While the reader serves, none need
+// be awake: the overseer wakes one when the reader does not come back. The zero
+// value is ready.
 type taskQueue struct {
 	mu sync.Mutex
 	// Guarded by mu:
@@ -15,6 +17,7 @@ type taskQueue struct {
 	bytes     int           // of their bodies
 	searchers int32         // workers awake that will look at the queue
 	eased     chan struct{} // closed when bytes is down to half of maxAhead; nil while nobody waits
+	turn      *readerTurn   // that the overseer looks after; nil: none
 }
 
 type queuedTask struct {
@@ -37,9 +40,8 @@ const (
 
 var queueRings sync.Pool // of *[]queuedTask: empty, longer than keptQueue
 
-// push adds a batch. It returns true when a worker must be woken, which then
-// begins with pop(false).
-func (q *taskQueue) push(batch []inTask) (wake bool) {
+// push adds a batch. It returns true when nobody is awake to look at it.
+func (q *taskQueue) push(batch []inTask) (unattended bool) {
 	if len(batch) == 0 {
 		return false
 	}
@@ -53,7 +55,19 @@ func (q *taskQueue) push(batch []inTask) (wake bool) {
 		q.waiting++
 		q.bytes += t.size
 	}
-	if q.searchers > 0 {
+	return q.searchers == 0
+}
+
+// needWorker reports whether a worker must be woken, which then begins with
+// pop(false).
+func (q *taskQueue) needWorker() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.needWorkerLocked()
+}
+
+func (q *taskQueue) needWorkerLocked() bool {
+	if q.waiting == 0 || q.searchers > 0 {
 		return false
 	}
 	q.searchers++
@@ -73,8 +87,14 @@ func (q *taskQueue) pop(ran bool) (t Task, another bool) {
 	if q.waiting == 0 {
 		return nil, false
 	}
+	t = q.take()
+	return t, q.needWorkerLocked()
+}
+
+// take removes the task that has waited longest, with mu held.
+func (q *taskQueue) take() Task {
 	longest := &q.ring[q.first]
-	t = longest.task
+	t := longest.task
 	q.bytes -= longest.size
 	*longest = queuedTask{}
 	q.first = (q.first + 1) & int32(len(q.ring)-1)
@@ -83,19 +103,12 @@ func (q *taskQueue) pop(ran bool) (t Task, another bool) {
 		close(q.eased)
 		q.eased = nil
 	}
-	if q.waiting > 0 {
-		if q.searchers > 0 {
-			return t, false
-		}
-		q.searchers++
-		return t, true
-	}
-	if len(q.ring) > keptQueue {
+	if q.waiting == 0 && len(q.ring) > keptQueue {
 		ring := q.ring
 		queueRings.Put(&ring)
 		q.ring, q.first = nil, 0
 	}
-	return t, false
+	return t
 }
 
 // grow makes room for more tasks, with mu held.

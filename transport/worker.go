@@ -16,6 +16,8 @@ const idleWorkerLife = 10 * time.Second
 type Workers struct {
 	wg sync.WaitGroup // every worker
 
+	overseer overseer
+
 	mu     sync.Mutex
 	idle   []*worker   // most recently used last
 	spared int         // the least length of idle since the last trim

@@ -17,6 +17,9 @@ import (
 // What remains, and what was queued meanwhile, belongs to the writer: so no
 // caller is held in the write of another's frames.
 func (s *Session) unlockAndFlush(yield bool) {
+	if s.out.queued >= corkRoom {
+		s.out.liftCork()
+	}
 	if s.err != nil || s.out.busy || !s.out.pendingWork() {
 		s.mu.Unlock()
 		return

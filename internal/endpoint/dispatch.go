@@ -164,12 +164,17 @@ func (t *task) Cancel(error) { t.Context.Cancel(context.Canceled) }
 // Run serves the request and answers it. Where no wrapper can keep it, the
 // response is no allocation of its own.
 func (t *task) Run() {
+	watch := t.startWatch()
 	if t.d.Chain != nil {
 		res := t.response()
-		t.answer(&res, t.handle(&res))
+		err := t.handle(&res)
+		t.stopWatch(watch)
+		t.answer(&res, err)
 	} else {
 		res := t.response()
-		t.answer(&res, t.handlePlain(&res))
+		err := t.handlePlain(&res)
+		t.stopWatch(watch)
+		t.answer(&res, err)
 	}
 	t.Context.End()
 }

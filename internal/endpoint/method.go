@@ -6,6 +6,7 @@ import (
 	"reflect"
 
 	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/transport"
 )
 
 // Method is one method that can be called from afar: a handler of a registered
@@ -24,6 +25,8 @@ type Method struct {
 	typed   func(ctx context.Context, m *Method, req any) (any, error)
 
 	newReq, newReply func() any // nil: by reflection
+
+	pace *transport.Pace // of its requests; nil until it is in a Table
 }
 
 // NewTyped makes a Method of f without any reflection on a call. The reply is

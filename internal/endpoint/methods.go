@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/transport"
 )
 
 // Table holds the methods that one side of a session serves. The zero Table is
@@ -66,7 +67,7 @@ func (t *Table) insert(name string, receiver bool, methods []*Method) error {
 		if s.methods[m.Name] != nil {
 			return fmt.Errorf("method %s.%s: %w", name, m.Name, ErrDuplicate)
 		}
-		m.Service = name
+		m.Service, m.pace = name, new(transport.Pace)
 		s.methods[m.Name] = m
 		next.names[m.Name] = m.Name
 	}
