@@ -40,7 +40,7 @@ func TestServerAllocations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			frame := protocol.AppendFrame(nil, &protocol.Header{Seq: 4, ServiceName: "Arith", MethodName: c.method, Timeout: 1 << 40}, marshal(t, &AddRequest{1, 2}))
+			frame := protocol.AppendFrame(nil, &protocol.Header{Seq: 1, ServiceName: "Arith", MethodName: c.method, Timeout: 1 << 40}, marshal(t, &AddRequest{1, 2}))
 			raw := &rawConn{conn, t}
 			raw.send(frame)
 			raw.next() // and the hello before it

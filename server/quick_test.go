@@ -2,18 +2,17 @@ package server_test
 
 import (
 	"context"
-	"errors"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/sinew-rpc/sinew/protocol"
 	"github.com/sinew-rpc/sinew/server"
 )
 
-// A method that was quick a thousand times is served by the connection's reader.
-// When it is not quick after all, other calls on the connection are held up for 8 ms
-// once, and a cancel reaches it all the same; after that its calls hold up nobody.
+// A method that was quick a thousand times is served by its connection's reader when
+// requests come in bursts. When it is not quick after all, the connection is held up
+// for 8 ms once, and a cancel reaches it all the same; after that it holds up nobody.
 func TestQuickMethodThatOnceTakesLong(t *testing.T) {
 	for name, o := range map[string]server.Option{
 		"plain":          {},
@@ -40,25 +39,26 @@ func TestQuickMethodThatOnceTakesLong(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
+				raw := dialRaw(t, mem)
 				for _, limit := range []time.Duration{8 * time.Millisecond, 0} {
-					ctx, cancel := context.WithCancel(t.Context())
-					var waits sync.WaitGroup
-					waits.Go(func() {
-						if err := client.call(ctx, "Cache", "Get", &request{Wait: true}, nil); !errors.Is(err, context.Canceled) {
-							t.Error(err)
-						}
-					})
-					synctest.Wait()
-					begun := time.Now()
-					client.add(t)
-					if took := time.Since(begun); took > limit || limit > 0 && took == 0 {
-						t.Errorf("another call took %v; at most %v, and more than 0 the first time", took, limit)
+					var burst []byte
+					for seq := range uint64(8) {
+						h := protocol.Header{Seq: seq + 1, MessageType: protocol.TypeRequest, ServiceName: "Cache", MethodName: "Get"}
+						burst = protocol.AppendFrame(burst, &h, marshal(t, &request{Wait: seq == 2}))
 					}
-					cancel()
-					waits.Wait()
-					synctest.Wait()
-					if n := s.Stats().RequestsInFlight; n > 0 {
-						t.Errorf("%d requests are being served after their callers left", n)
+					begun := time.Now()
+					raw.send(burst)
+					for range 7 {
+						if h, _ := raw.next(); h.Seq == 3 || h.StatusCode != protocol.OK {
+							t.Fatalf("answer to %d: %v", h.Seq, h.StatusCode)
+						}
+					}
+					if took := time.Since(begun); took > limit || limit > 0 && took == 0 {
+						t.Errorf("the others took %v; at most %v, and more than 0 the first time", took, limit)
+					}
+					raw.sendFrame(protocol.Header{Seq: 3, MessageType: protocol.TypeCancel}, nil)
+					if h, _ := raw.next(); h.Seq != 3 || h.StatusCode == protocol.OK {
+						t.Errorf("answer to %d: %v", h.Seq, h.StatusCode)
 					}
 				}
 			})

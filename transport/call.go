@@ -151,6 +151,9 @@ func (s *Session) queueCall(ctx context.Context, deadline time.Time, h *protocol
 	if s.goneAway.Load() && h.MessageType != protocol.TypeHeartbeat && FromContext(ctx) != s {
 		return leaving()
 	}
+	if s.serving.Load() {
+		s.leaveToAnother() // who would read the answer?
+	}
 	h.Seq = s.seq.Add(1)
 	// The room of a call that has just ended is warm; the stacks of many callers
 	// are not.

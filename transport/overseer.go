@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -17,57 +18,86 @@ const overseerTick = 4 * time.Millisecond
 // reader of them serves.
 type overseer struct {
 	parallel atomic.Bool // there are processors for workers beside readers
+	closed   atomic.Bool // the Workers are: no turn begins any more
 
 	// Guarded by the mu of the Workers:
 	running bool
-	turns   []*Session // whose readers have begun a turn that is not over
+	owned   bool          // it is counted by the Workers
+	closing chan struct{} // closed with the Workers; nil until it runs
+	turns   []*Session    // whose readers have begun a turn that is not over
+}
+
+// mostForReaders is how much may wait for a reader to serve it.
+func (o *overseer) mostForReaders() int32 {
+	switch {
+	case o.closed.Load():
+		return 0
+	case o.parallel.Load():
+		return turnBacklog
+	}
+	return math.MaxInt32
 }
 
 // oversee has the overseer look after the turn of the reader of s until it is over.
 func (w *Workers) oversee(s *Session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.overseer.turns = append(w.overseer.turns, s)
-	if w.overseer.running {
+	o := &w.overseer
+	o.turns = append(o.turns, s)
+	if o.running {
 		return
 	}
-	w.overseer.running = true
-	if w.closed { // as in Go
-		go w.lookAfterTurns(nil)
+	closing := make(chan struct{})
+	o.running, o.owned, o.closing = true, !w.closed, closing
+	if !o.owned { // as in Go
+		go w.lookAfterTurns(closing)
 		return
 	}
-	w.wg.Add(1)
-	go func() {
-		defer w.wg.Done()
-		w.lookAfterTurns(&w.wg)
-	}()
+	w.wg.Go(func() { w.lookAfterTurns(closing) })
 }
 
-// lookAfterTurns is the overseer. It ends when no reader has a turn. Who waits for it
-// waits in waited.
-func (w *Workers) lookAfterTurns(waited *sync.WaitGroup) {
+// wait counts one more goroutine to be waited for. It returns nil where Close may have
+// returned already.
+func (w *Workers) wait() *sync.WaitGroup {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed && !(w.overseer.running && w.overseer.owned) {
+		return nil
+	}
+	w.wg.Add(1)
+	return &w.wg
+}
+
+// lookAfterTurns is the overseer. It ends when no reader has a turn.
+func (w *Workers) lookAfterTurns(closing <-chan struct{}) {
 	var looked []*Session
+	o := &w.overseer
 	for {
-		w.overseer.parallel.Store(runtime.GOMAXPROCS(0) > 2)
-		time.Sleep(overseerTick)
+		o.parallel.Store(runtime.GOMAXPROCS(0) > 2)
+		tick := time.NewTimer(overseerTick)
+		select {
+		case <-tick.C:
+		case <-closing:
+			tick.Stop()
+			closing = nil
+		}
 
 		w.mu.Lock()
-		looked, w.overseer.turns = w.overseer.turns, looked[:0]
+		looked, o.turns = o.turns, looked[:0]
 		w.mu.Unlock()
 
 		kept := looked[:0]
 		for _, s := range looked {
-			if !s.lookAtTurn(waited) {
+			if !s.lookAtTurn(o.closed.Load()) {
 				kept = append(kept, s)
 			}
 		}
 		clear(looked[len(kept):])
 
 		w.mu.Lock()
-		w.overseer.turns = append(w.overseer.turns, kept...)
-		if len(w.overseer.turns) == 0 {
-			w.overseer.running = false
-			w.overseer.turns = nil
+		o.turns = append(o.turns, kept...)
+		if len(o.turns) == 0 {
+			o.running, o.turns = false, nil
 			w.mu.Unlock()
 			return
 		}

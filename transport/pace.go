@@ -20,13 +20,15 @@ const (
 	quickBody = 4 << 10
 
 	// A kind of tasks is taken for quick from a score of provenQuick on. A quick one
-	// adds one to it, a slow one takes slowCosts off: so one in 33 may be slow, as
-	// when the processor was needed elsewhere.
+	// adds one to it, a slow one takes off one for every slowUnit that it took, and at
+	// least slowCosts: so slow ones, as when the processor was needed elsewhere, make
+	// others wait for no more than slowUnit a task on average.
 	provenQuick = 64
 	mostQuick   = 2 * provenQuick
 	slowCosts   = 32
-	// stuckCosts is the score of a kind that kept others waiting: so many must be
-	// quick before it is trusted again.
+	slowUnit    = 2 * time.Microsecond
+	// stuckCosts is how far below nothing a kind gets that kept others waiting: so many
+	// must be quick before it is trusted again.
 	stuckCosts = 16 << 10
 )
 
@@ -38,8 +40,8 @@ func (p *Pace) Took(d time.Duration, bodyLen int) {
 	score := p.score.Load()
 	switch {
 	case d > quickTask:
-		if score > -mostQuick {
-			p.score.Add(-slowCosts)
+		if costs := int32(min(max(slowCosts, d/slowUnit), stuckCosts)); score > -stuckCosts {
+			p.score.Add(-costs)
 		}
 	case score < mostQuick: // else nothing is written: many processors read it
 		p.score.Add(1)
@@ -50,4 +52,8 @@ func (p *Pace) quick(bodyLen int) bool {
 	return p != nil && bodyLen <= quickBody && p.score.Load() >= provenQuick
 }
 
-func (p *Pace) stuck() { p.score.Store(-stuckCosts) }
+func (p *Pace) stuck() {
+	if p != nil {
+		p.score.Store(-stuckCosts)
+	}
+}

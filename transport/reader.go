@@ -35,11 +35,11 @@ type inbound struct {
 	r, w    int     // buf.B[r:w] are unread bytes
 	carry   []byte  // what is left of buf while the session waits, of its own size
 	arrived time.Time
-	aged    time.Duration // pause to be taken off what is read next
+	aged    time.Duration // what is read next may have waited for so long
 
 	small  bool // reads have been short: wait with idleRoom
+	full   bool // the last read may have left something
 	begun  bool // the first frame has come
-	hot    bool // the last read came soon after the one before
 	head   protocol.Header
 	heads  protocol.HeaderReader
 	ticket any     // of Handler.Admit, for the request that head is of
@@ -122,12 +122,13 @@ func (s *Session) readFrames(left *bool) error {
 				break
 			}
 		}
-		if s.in.busy() {
-			if s.handOver() && s.serveHere(left) {
+		switch s.handOver() {
+		case theReader:
+			if s.serveHere(left) {
 				return nil
 			}
-		} else {
-			s.deliver()
+		case aWorker:
+			s.wakeWorker()
 		}
 		if s.in.fault != nil {
 			return s.in.fault
@@ -174,13 +175,13 @@ func (s *Session) fill() error {
 	n, err := s.sock.read(s)
 	if n > 0 {
 		in.arrived = time.Now()
-		now := in.arrived.UnixNano()
-		in.hot = now-s.heard.Load() < int64(hotGap)
-		s.heard.Store(now)
+		s.heard.Store(in.arrived.UnixNano())
 		s.read.Add(uint64(n))
 		in.arrived = in.arrived.Add(-in.aged)
-		in.aged = 0
 		in.took(n)
+		if !in.full {
+			in.aged = 0
+		}
 	}
 	return err
 }
@@ -248,6 +249,7 @@ func (in *inbound) took(n int) {
 	in.carry = nil
 	in.w += n
 	in.buf.B = in.buf.B[:in.w]
+	in.full = in.w == cap(in.buf.B)
 }
 
 // step handles the next thing in the read buffer, false when it lacks bytes.
@@ -512,15 +514,22 @@ func (s *Session) takeWaiting(seq uint64) *call {
 // deliver hands over what the frames of one read brought, and wakes a worker for the
 // tasks among it.
 func (s *Session) deliver() {
-	if s.handOver() && s.queue.needWorker() {
+	if s.handOver() != nobody {
+		s.wakeWorker()
+	}
+}
+
+// wakeWorker wakes a worker for what waits, if nobody is awake.
+func (s *Session) wakeWorker() {
+	if s.queue.needWorker() {
 		s.cfg.Workers.Go(s.work)
 	}
 }
 
 // handOver hands over what the frames of one read brought: answers to callers,
-// tasks to the queue, and what was queued for the peer to the socket. It returns true
-// when there are tasks and nobody is awake to look at them.
-func (s *Session) handOver() (unattended bool) {
+// tasks to the queue, and what was queued for the peer to the socket. It returns who
+// must look at the queue now.
+func (s *Session) handOver() server {
 	s.in.closeSheaf()
 	b := s.in.batch
 	s.in.batch = nil
@@ -534,13 +543,13 @@ func (s *Session) handOver() (unattended bool) {
 	s.afterCall()
 	s.unlockAndFlush(false)
 	if b == nil {
-		return false
+		return nobody
 	}
-	unattended = s.queue.push(b.tasks)
+	who := s.queue.push(b.tasks)
 	clear(b.tasks)
 	b.tasks = b.tasks[:0]
 	readBatches.Put(b)
-	return unattended
+	return who
 }
 
 // release lets go of everything that was lent to the reader.

@@ -6,21 +6,23 @@ import (
 )
 
 const (
-	// hotGap is how soon after the last read one must come, and hotBurst how many
-	// requests it must bring, for the reader to serve them: with less to do the waking
-	// of a worker costs nobody anything, and the larger stack that a handler needs is
-	// not made for thousands of connections of which each has a call now and then.
-	hotGap   = time.Millisecond
-	hotBurst = 4
+	// burst is how many requests a read must bring for the reader to serve them: for
+	// fewer it makes no difference, and the larger stack that a handler needs is not
+	// made for thousands of connections of which each has a call now and then.
+	burst = 4
 	// turnBacklog is how long the queue may be for the reader to serve it, where
 	// there are processors for workers.
 	turnBacklog = 32
+	// turnAtMost is how long a turn goes on. What is not served then is left to
+	// workers, so that the reader finds out what came meanwhile: deadlines count from
+	// there, and cancels are behind what they cancel.
+	turnAtMost = time.Millisecond
 	// corkedFor is how long the answers of a turn wait for those behind them, to be
-	// written together: longer would leave the peer idle. The clock is looked at, and
-	// the outbox corked again where that much was queued that it was written all the
-	// same, every corkedTasks.
-	corkedFor   = 250 * time.Microsecond
-	corkedTasks = 16
+	// written together: longer would leave the peer idle.
+	corkedFor = 250 * time.Microsecond
+	// turnLook is how many tasks of a turn come on a look at the clock. The outbox is
+	// then corked again, if so much was queued that it was written all the same.
+	turnLook = 4
 )
 
 // readerTurn is a time in which the reader runs tasks that are taken for quick:
@@ -45,9 +47,9 @@ type quickJob struct {
 }
 
 // nextQuick gives the reader its next task, if one is quick and no worker is awake
-// to take it. turn is that of the one that it comes back from, nil at first. parallel
-// says that a long queue is better left to workers.
-func (q *taskQueue) nextQuick(turn *readerTurn, parallel bool) (j quickJob) {
+// to take it. turn is that of the one that it comes back from, nil at first. most is
+// how much may wait for the reader to serve; what is more goes to workers.
+func (q *taskQueue) nextQuick(turn *readerTurn, most int32) (j quickJob) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if turn != nil {
@@ -61,7 +63,7 @@ func (q *taskQueue) nextQuick(turn *readerTurn, parallel bool) (j quickJob) {
 	}
 	longest := &q.ring[q.first]
 	pace := longest.task.Pace()
-	if !pace.quick(longest.size) || parallel && q.waiting > turnBacklog {
+	if !pace.quick(longest.size) || q.waiting > most {
 		return quickJob{wake: q.needWorkerLocked()}
 	}
 	if q.turn == nil {
@@ -75,9 +77,11 @@ func (q *taskQueue) nextQuick(turn *readerTurn, parallel bool) (j quickJob) {
 	return j
 }
 
-// busy reports whether there is so much to do that the reader should serve.
-func (in *inbound) busy() bool {
-	return in.hot || in.batch != nil && len(in.batch.tasks) >= hotBurst
+// has reports whether the turn goes on.
+func (q *taskQueue) has(turn *readerTurn) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.turn == turn
 }
 
 // serveHere serves what waits, on the reader as far as that is quick: the first task
@@ -85,81 +89,96 @@ func (in *inbound) busy() bool {
 // true, when somebody else is the reader now: this goroutine must touch nothing of
 // the reader's any more.
 func (s *Session) serveHere(left *bool) bool {
-	workers := s.cfg.Workers
-	parallel := workers.overseer.parallel.Load()
-	j := s.queue.nextQuick(nil, parallel)
+	t := turnAtWork{s: s, most: s.cfg.Workers.overseer.mostForReaders()}
+	j := s.queue.nextQuick(nil, t.most)
 	if j.task != nil {
-		j = s.serveQuick(j, parallel, left)
+		j = t.serve(j, left)
 	}
 	if j.wake {
-		workers.Go(s.work)
+		s.cfg.Workers.Go(s.work)
 	}
 	return *left
 }
 
-// serveQuick runs j and the quick tasks behind it, and returns the job without a task
+// turnAtWork is what the reader knows of its turn. Its answers are held back, to be
+// written together.
+type turnAtWork struct {
+	s    *Session
+	most int32 // see nextQuick
+
+	looked int       // tasks that others were behind, or are
+	begun  time.Time // when the first of them was begun
+	corked time.Time // when the outbox was corked; zero: it is not
+}
+
+// serve runs j and the quick tasks behind it, and returns the job without a task
 // that ended this.
-func (s *Session) serveQuick(j quickJob, parallel bool, left *bool) quickJob {
-	var cork turnCork
-	returned := true
+func (t *turnAtWork) serve(j quickJob, left *bool) quickJob {
+	s, returned := t.s, true
+	s.serving.Store(true)
 	defer func() {
-		cork.lift(s)
-		if !returned { // runtime.Goexit
-			*left = true
+		t.uncork()
+		if *left = !returned || j.ended; *left {
 			s.leaveTurn(j.turn)
+			return
+		}
+		s.serving.Store(false)
+		if s.in.full && !t.begun.IsZero() {
+			s.in.aged += time.Since(t.begun)
 		}
 	}()
 	for j.task != nil {
 		if j.oversee {
 			s.cfg.Workers.oversee(s)
 		}
-		if !j.alone || cork.tasks > 0 {
-			cork.next(s)
+		if !j.alone || t.looked > 0 {
+			t.look(j.turn)
 		}
-		returned = false
+		returned = false // runtime.Goexit
 		j.task.Run()
 		returned = true
 		turn := j.turn
-		if j = s.queue.nextQuick(turn, parallel); j.ended {
-			*left = true
-			s.leaveTurn(turn)
-		}
+		j = s.queue.nextQuick(turn, t.most)
+		j.turn = turn
 	}
 	return j
 }
 
-// turnCork has the answers of a turn written together. The zero value holds nothing
-// back.
-type turnCork struct {
-	tasks int       // whose answers are held back, or were
-	since time.Time // when the first of them was begun
-}
-
-// next holds the answer of one more task back.
-func (c *turnCork) next(s *Session) {
-	if c.tasks%corkedTasks == 0 {
-		now := time.Now()
-		if c.tasks > 0 && now.Sub(c.since) >= corkedFor {
-			c.lift(s)
-		}
-		if c.tasks == 0 {
-			c.since = now
-		}
-		s.cork()
+// look holds back the answer of one more task.
+func (t *turnAtWork) look(turn *readerTurn) {
+	t.looked++
+	if t.looked%turnLook != 1 {
+		return
 	}
-	c.tasks++
+	now := time.Now()
+	if t.begun.IsZero() {
+		t.begun = now
+	}
+	if now.Sub(t.begun) >= turnAtMost {
+		t.most = 0
+	}
+	if !t.corked.IsZero() && now.Sub(t.corked) >= corkedFor {
+		t.uncork()
+	}
+	if t.corked.IsZero() {
+		t.corked = now
+	}
+	t.s.cork()
+	if !t.s.queue.has(turn) { // it was ended meanwhile, and nobody would lift the cork while the task runs
+		t.s.uncork()
+	}
 }
 
-// lift lets go of what is held back.
-func (c *turnCork) lift(s *Session) {
-	if c.tasks > 0 {
-		c.tasks = 0
-		s.uncork()
+// uncork lets go of the answers that are held back.
+func (t *turnAtWork) uncork() {
+	if !t.corked.IsZero() {
+		t.corked = time.Time{}
+		t.s.uncork()
 	}
 }
 
 // leaveTurn is for a reader that reads no more: it leaves that to a new one, unless
-// the overseer did so.
+// that was done.
 func (s *Session) leaveTurn(turn *readerTurn) {
 	q := &s.queue
 	q.mu.Lock()
@@ -167,50 +186,69 @@ func (s *Session) leaveTurn(turn *readerTurn) {
 	turn.running = false
 	wake := !ended && q.needWorkerLocked()
 	q.mu.Unlock()
+	if wake {
+		s.cfg.Workers.Go(s.work)
+	}
 	switch {
 	case !ended:
+		s.serving.Store(false)
 		go s.readLoop() // counted as this one was
 	case turn.waited != nil:
 		turn.waited.Done()
 	}
+}
+
+// leaveToAnother ends the turn of a reader that may be about to wait for what it would
+// have to read itself, or for the peer: others get on at once. It may run
+// concurrently.
+func (s *Session) leaveToAnother() {
+	if !s.serving.Load() {
+		return
+	}
+	q := &s.queue
+	q.mu.Lock()
+	if q.turn == nil || !q.turn.running {
+		q.mu.Unlock()
+		return
+	}
+	q.turn.waited = s.cfg.Workers.wait()
+	q.turn = new(readerTurn) // the overseer goes on with it
+	wake := q.needWorkerLocked()
+	q.mu.Unlock()
+	s.anotherReads(wake)
+}
+
+// anotherReads is for a turn that was ended while the reader is at a task.
+func (s *Session) anotherReads(wake bool) {
+	s.serving.Store(false)
+	go s.readLoop() // counted as who was the reader
+	s.uncork()
 	if wake {
 		s.cfg.Workers.Go(s.work)
 	}
 }
 
-// look is the overseer's: it ends a turn in which no task was taken since the last
-// look. stuck says that this is because the reader is at one still: it is counted in
-// waited from now on. wake says that a worker must be woken for what waits.
-func (q *taskQueue) look(waited *sync.WaitGroup) (over, stuck, wake bool) {
+// lookAtTurn is the overseer's. It reports whether the reader's turn is over: no task was
+// taken since the last look, or after Close of the Workers, none is being run. Where
+// one is being run since, others get on.
+func (s *Session) lookAtTurn(closed bool) (over bool) {
+	q := &s.queue
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	turn := q.turn
-	if turn.taken != turn.seen {
+	if turn.taken != turn.seen && (turn.running || !closed) {
 		turn.seen = turn.taken
-		return false, false, false
+		q.mu.Unlock()
+		return false
 	}
 	q.turn = nil
 	if !turn.running {
-		return true, false, false
+		q.mu.Unlock()
+		return true
 	}
 	turn.latest.stuck()
-	if waited != nil {
-		waited.Add(1)
-		turn.waited = waited
-	}
-	return true, true, q.needWorkerLocked()
-}
-
-// lookAtTurn looks after the reader's turn. It returns true when that is over; where
-// it is because of a task that takes long, others get on.
-func (s *Session) lookAtTurn(waited *sync.WaitGroup) (over bool) {
-	over, stuck, wake := s.queue.look(waited)
-	if stuck {
-		go s.readLoop() // counted as who was the reader
-		s.uncork()
-	}
-	if wake {
-		s.cfg.Workers.Go(s.work)
-	}
-	return over
+	turn.waited = s.cfg.Workers.wait()
+	wake := q.needWorkerLocked()
+	q.mu.Unlock()
+	s.anotherReads(wake)
+	return true
 }

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"fmt"
 	"runtime"
 	"strings"
 	"sync"
@@ -23,6 +22,43 @@ func proven() *Pace {
 	return p
 }
 
+// atOnce runs asks as begin does, and returns when all have returned.
+func (e *ends) atOnce(asks ...func()) { e.begin(asks...)() }
+
+// begin runs each ask on a goroutine of its own, and has one write carry all that they
+// send: so one read brings it.
+func (e *ends) begin(asks ...func()) (wait func()) {
+	e.client.cork()
+	var wg sync.WaitGroup
+	for _, f := range asks {
+		wg.Go(f)
+	}
+	synctest.Wait()
+	e.client.uncork()
+	return wg.Wait
+}
+
+// echo returns n asks that must be answered.
+func (e *ends) echo(t *testing.T, n int) (asks []func()) {
+	for range n {
+		asks = append(asks, func() {
+			if got, err := ask(e.client, "Echo", "hello", time.Minute); err != nil || got != "hello" {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+	return asks
+}
+
+// requests are frames of n requests, numbered from 1.
+func requests(n int, h protocol.Header) (frames []byte) {
+	for seq := range n {
+		h.Seq = uint64(seq + 1)
+		frames = protocol.AppendFrameHead(frames, &h, 0)
+	}
+	return frames
+}
+
 func TestPace(t *testing.T) {
 	var p Pace
 	if p.quick(0) {
@@ -37,19 +73,27 @@ func TestPace(t *testing.T) {
 	if p.Took(quickTask, quickBody); !p.quick(quickBody) || p.quick(quickBody+1) {
 		t.Errorf("after %d quick ones: quick %v, with a large body %v", provenQuick, p.quick(quickBody), p.quick(quickBody+1))
 	}
-	for n := range 10_000 { // one in forty is slow
-		if p.Took(quickTask+time.Duration(n%40/39), 0); n > 40 && !p.quick(0) {
-			t.Fatalf("not taken for quick after %d", n)
+	for name, test := range map[string]struct {
+		slow  time.Duration
+		every int
+		quick bool
+	}{
+		"one in forty a little slow":  {quickTask + 1, 40, true},
+		"one in ten a little slow":    {quickTask + 1, 10, false},
+		"one in fifty very slow":      {3 * time.Millisecond, 50, false},
+		"one in ten thousand is that": {3 * time.Millisecond, 10_000, true},
+	} {
+		p := proven()
+		for n := range 100_000 {
+			d := time.Duration(0)
+			if n%test.every == test.every/2 {
+				d = test.slow
+			}
+			p.Took(d, 0)
 		}
-	}
-	for n := range 1000 { // one in ten
-		p.Took(quickTask+time.Duration(n%10/9), 0)
-	}
-	if p.quick(0) {
-		t.Error("taken for quick though one in ten is slow")
-	}
-	for range 1000 {
-		p.Took(0, 0)
+		if p.quick(0) != test.quick {
+			t.Errorf("%s: quick %v", name, p.quick(0))
+		}
 	}
 	if p.stuck(); p.quick(0) {
 		t.Error("taken for quick after one that was stuck")
@@ -61,23 +105,25 @@ func TestPace(t *testing.T) {
 		t.Error("never trusted again")
 	}
 	var none *Pace
-	if none.Took(0, 0); none.quick(0) {
+	none.Took(0, 0)
+	if none.stuck(); none.quick(0) {
 		t.Error("nil is quick")
 	}
 }
 
-// The reader serves quick tasks itself, and no others: it wakes no worker for them.
-func TestReaderServesQuickTasks(t *testing.T) {
+// The reader serves bursts of quick tasks itself, and no others: it wakes no worker
+// for them.
+func TestReaderServesBurstsOfQuickTasks(t *testing.T) {
 	for name, test := range map[string]struct {
 		pace    *Pace
-		body    int
-		gap     time.Duration
+		body, n int
 		workers bool
 	}{
-		"quick":                    {pace: proven()},
-		"nothing is known of them": {pace: new(Pace), workers: true},
-		"large":                    {pace: proven(), body: quickBody + 1, workers: true},
-		"seldom":                   {pace: proven(), gap: hotGap, workers: true},
+		"quick":                    {pace: proven(), n: burst},
+		"nothing is known of them": {pace: new(Pace), n: burst, workers: true},
+		"no Pace":                  {n: burst, workers: true},
+		"large":                    {pace: proven(), body: quickBody + 1, n: burst, workers: true},
+		"few":                      {pace: proven(), n: burst - 1, workers: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -85,12 +131,17 @@ func TestReaderServesQuickTasks(t *testing.T) {
 				var woken atomic.Int32
 				work := e.server.work
 				e.server.work = func() { woken.Add(1); work() }
+				want := strings.Repeat("x", test.body)
+				var asks []func()
+				for range test.n {
+					asks = append(asks, func() {
+						if got, err := ask(e.client, "Echo", want, time.Second); err != nil || got != want {
+							t.Errorf("%d bytes back, %v", len(got), err)
+						}
+					})
+				}
 				for range 10 {
-					time.Sleep(test.gap)
-					want := strings.Repeat("x", test.body)
-					if got, err := ask(e.client, "Echo", want, time.Second); err != nil || got != want {
-						t.Fatalf("%d bytes back, %v", len(got), err)
-					}
+					e.atOnce(asks...)
 				}
 				if n := woken.Load(); n > 0 != test.workers {
 					t.Errorf("%d workers were woken", n)
@@ -101,7 +152,7 @@ func TestReaderServesQuickTasks(t *testing.T) {
 }
 
 // A task that was taken for quick and is not: its session is held up for two looks of
-// the overseer at most, and the next of its kind runs on a worker.
+// the overseer at most, and the next of its kind runs on a worker. A cancel reaches it.
 func TestTaskThatTakesLongOnTheReader(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		pace := proven()
@@ -110,23 +161,18 @@ func TestTaskThatTakesLongOnTheReader(t *testing.T) {
 				<-task.cancelled
 			}
 		}}, nil)
-		_, _ = ask(e.client, "Echo", "", time.Second)
 		for _, heldUp := range []bool{true, false} {
 			ctx, cancel := context.WithCancel(t.Context())
-			var hung sync.WaitGroup
-			hung.Go(func() {
+			hang := func() {
 				_, err := e.client.RoundTrip(ctx, time.Time{}, &protocol.Header{MethodName: "Hang"}, nil)
 				wantError(t, err, protocol.Canceled, protocol.MaybeRun)
-			})
+			}
+			wait := e.begin(hang, hang, hang, hang)
 			synctest.Wait()
 			begun := time.Now()
 			var others sync.WaitGroup
-			for range 64 {
-				others.Go(func() {
-					if _, err := ask(e.client, "Echo", "", time.Second); err != nil {
-						t.Error(err)
-					}
-				})
+			for _, f := range e.echo(t, 50) {
+				others.Go(f)
 			}
 			others.Go(func() {
 				if err := e.client.Ping(t.Context(), in(time.Second)); err != nil {
@@ -137,14 +183,14 @@ func TestTaskThatTakesLongOnTheReader(t *testing.T) {
 			if took := time.Since(begun); took > 2*overseerTick || took > 0 != heldUp {
 				t.Errorf("others took %v", took)
 			}
+			if pace.quick(0) {
+				t.Error("still taken for quick")
+			}
 			cancel()
-			hung.Wait()
+			wait()
 			synctest.Wait()
 			if _, tasks := e.server.Load(); tasks != 0 {
 				t.Errorf("%d tasks are left", tasks)
-			}
-			if pace.quick(0) {
-				t.Error("still taken for quick")
 			}
 		}
 	})
@@ -154,24 +200,13 @@ func TestTaskThatTakesLongOnTheReader(t *testing.T) {
 // on when that task takes long.
 func TestTasksBehindOneThatTakesLongOnTheReader(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var mu sync.Mutex
-		order := 0
-		e := connect(t, &service{pace: proven(), method: func(*serviceTask) {
-			mu.Lock()
-			order++
-			second := order == 2
-			mu.Unlock()
-			if second {
+		r, _ := rawPeer(t, newConfig(&service{pace: proven(), method: func(task *serviceTask) {
+			if task.h.Seq == 2 {
 				time.Sleep(time.Minute)
 			}
-		}}, nil)
-		r, s := rawPeer(t, e.serverCfg)
-		var burst []byte
-		for seq := range uint64(5) {
-			burst = protocol.AppendFrameHead(burst, &protocol.Header{Seq: seq + 1, MessageType: protocol.TypeRequest}, 0)
-		}
+		}}))
 		begun := time.Now()
-		_, _ = r.Write(burst)
+		_, _ = r.Write(requests(5, protocol.Header{MessageType: protocol.TypeRequest}))
 		for range 4 {
 			if _, err := r.receive(); err != nil {
 				t.Fatal(err)
@@ -180,36 +215,46 @@ func TestTasksBehindOneThatTakesLongOnTheReader(t *testing.T) {
 		if took := time.Since(begun); took > 2*overseerTick {
 			t.Errorf("four answers took %v", took)
 		}
+		_ = r.SetReadDeadline(in(time.Hour))
 		if m, err := r.receive(); err != nil || m.Seq != 2 || time.Since(begun) < time.Minute {
 			t.Errorf("the answer to %d came after %v, %v", m.Seq, time.Since(begun), err)
 		}
-		_ = s.Close()
 	})
 }
 
-// The answers to a burst of quick tasks are written together.
+// The answers to a burst of quick tasks are written together, for as long as that is
+// no time.
 func TestAnswersOfTheReaderGoOutTogether(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		e := connect(t, &service{pace: proven()}, nil)
-		r, s := rawPeer(t, e.serverCfg)
-		writes := 0
-		try := s.sock.try
-		s.sock.try = func(bufs [][]byte) (int, error) { writes++; return try(bufs) }
-		var burst []byte
-		for seq := range uint64(100) {
-			burst = protocol.AppendFrameHead(burst, &protocol.Header{Seq: seq + 1, MessageType: protocol.TypeRequest}, 0)
-		}
-		_, _ = r.Write(burst)
-		for seq := range uint64(100) {
-			if m, err := r.receive(); err != nil || m.Seq != seq+1 {
-				t.Fatalf("answer %d is to %d, %v", seq+1, m.Seq, err)
-			}
-		}
-		_ = s.Close()
-		if writes > 4 {
-			t.Errorf("%d writes", writes)
-		}
-	})
+	for name, test := range map[string]struct{ takes, within time.Duration }{
+		"at once": {0, 0},
+		"in time": {quickTask, corkedFor + turnLook*quickTask},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				const n = 100
+				r, s := rawPeer(t, newConfig(&service{pace: proven(), method: func(*serviceTask) { time.Sleep(test.takes) }}))
+				writes, last := 0, time.Now()
+				try := s.sock.try
+				s.sock.try = func(bufs [][]byte) (int, error) {
+					if gap := time.Since(last); gap > test.within {
+						t.Errorf("a write after %v", gap)
+					}
+					writes, last = writes+1, time.Now()
+					return try(bufs)
+				}
+				_, _ = r.Write(requests(n, protocol.Header{MessageType: protocol.TypeRequest}))
+				for range n {
+					if _, err := r.receive(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				_ = s.Close()
+				if most := 1 + int(n*test.takes/corkedFor); writes > 2*most {
+					t.Errorf("%d writes", writes)
+				}
+			})
+		})
+	}
 }
 
 // An answer for which there is no room while the outbox is corked does not wait for
@@ -217,36 +262,36 @@ func TestAnswersOfTheReaderGoOutTogether(t *testing.T) {
 func TestAnswersLargerThanTheRoomOfACorkedOutbox(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e := connect(t, &service{pace: proven(), method: func(task *serviceTask) {
-			task.body = text(strings.Repeat("x", 3000))
+			task.body.Release()
+			task.body = text("hello" + strings.Repeat("x", 3000))
 		}}, func(_, server *SessionConfig) { server.MaxQueued = 4000 })
-		_, _ = ask(e.client, "Echo", "", time.Second)
 		begun := time.Now()
-		var wg sync.WaitGroup
+		var asks []func()
 		for range 20 {
-			wg.Go(func() {
-				if got, err := ask(e.client, "M", "", time.Second); err != nil || len(got) != 3000 {
+			asks = append(asks, func() {
+				if got, err := ask(e.client, "M", "", time.Second); err != nil || len(got) != 3005 {
 					t.Errorf("%d bytes, %v", len(got), err)
 				}
 			})
 		}
-		wg.Wait()
+		e.atOnce(asks...)
 		if took := time.Since(begun); took > 0 {
 			t.Errorf("took %v", took)
 		}
 	})
 }
 
-// What a handler may do on a worker it may do on the reader: call back, end its
-// session, end its goroutine.
+// What a handler may do on a worker it may do on the reader: call back, even with
+// little time for it, end its session, end its goroutine.
 func TestWhatAHandlerDoesOnTheReader(t *testing.T) {
 	for name, do := range map[string]func(t *testing.T, task *serviceTask){
 		"calls back": func(t *testing.T, task *serviceTask) {
-			if got, err := ask(task.s, "Inner", "hello", time.Second); err != nil || got != "hello" {
+			if got, err := ask(task.s, "Inner", "hello", time.Millisecond); err != nil || got != "hello" {
 				t.Errorf("call back: %q, %v", got, err)
 			}
 		},
 		"sends a oneway": func(t *testing.T, task *serviceTask) {
-			err := task.s.Notify(t.Context(), in(time.Second), &protocol.Header{MessageType: protocol.TypeOneway, MethodName: "Inner"}, nil)
+			err := task.s.Notify(t.Context(), in(time.Millisecond), &protocol.Header{MessageType: protocol.TypeOneway, MethodName: "Inner"}, nil)
 			if err != nil {
 				t.Error(err)
 			}
@@ -257,43 +302,39 @@ func TestWhatAHandlerDoesOnTheReader(t *testing.T) {
 			runtime.Goexit()
 		},
 	} {
-		for _, burst := range []int{1, 5} {
-			t.Run(fmt.Sprint(name, " in a burst of ", burst), func(t *testing.T) {
-				bubble(t, func(t *testing.T) {
-					e := connect(t, &service{pace: proven(), method: func(task *serviceTask) {
-						if task.h.MethodName == "Do" {
-							do(t, task)
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				closes, exits := name == "closes the session", name == "ends its goroutine"
+				e := connect(t, &service{pace: proven(), method: func(task *serviceTask) {
+					if task.h.MethodName == "Do" {
+						do(t, task)
+					}
+				}}, nil)
+				begun := time.Now()
+				var asks []func()
+				for n := range 9 {
+					asks = append(asks, func() {
+						method := "Echo"
+						if n%3 == 1 {
+							method = "Do"
 						}
-					}}, nil)
-					_, _ = ask(e.client, "Echo", "", time.Second)
-					begun := time.Now()
-					var wg sync.WaitGroup
-					for n := range burst {
-						wg.Go(func() {
-							method := "Echo"
-							if n == burst/2 {
-								method = "Do"
-							}
-							_, err := ask(e.client, method, "", 100*time.Millisecond)
-							if err != nil && method == "Echo" && name != "closes the session" {
-								t.Error(err)
-							}
-						})
-					}
-					wg.Wait()
-					if took := time.Since(begun); took > 2*overseerTick && name != "ends its goroutine" {
-						t.Errorf("took %v", took)
-					}
-					if name == "closes the session" {
-						<-e.client.Done()
-						return
-					}
-					if got, err := ask(e.client, "Echo", "still here", time.Second); err != nil || got != "still here" {
-						t.Errorf("%q, %v", got, err)
-					}
-				})
+						_, err := ask(e.client, method, "", 100*time.Millisecond)
+						if err != nil && !closes && !(exits && method == "Do") {
+							t.Errorf("%s: %v", method, err)
+						}
+					})
+				}
+				e.atOnce(asks...)
+				if took := time.Since(begun); took > 2*overseerTick && !exits {
+					t.Errorf("took %v", took)
+				}
+				if closes {
+					<-e.client.Done()
+					return
+				}
+				e.atOnce(e.echo(t, 5)...)
 			})
-		}
+		})
 	}
 }
 
@@ -301,52 +342,159 @@ func TestWhatAHandlerDoesOnTheReader(t *testing.T) {
 func TestWorkersWaitForWhoWasTheReader(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ended := false
-		e := connect(t, &service{pace: proven(), method: func(task *serviceTask) {
-			if task.h.MethodName == "Sleep" {
+		r, s := rawPeer(t, newConfig(&service{pace: proven(), method: func(task *serviceTask) {
+			if task.h.Seq == 1 {
 				time.Sleep(time.Minute)
 				ended = true
 			}
-		}}, nil)
-		_, _ = ask(e.client, "Echo", "", time.Second)
-		_, err := ask(e.client, "Sleep", "", time.Second)
-		wantError(t, err, protocol.DeadlineExceeded, protocol.MaybeRun)
+		}}))
+		_, _ = r.Write(requests(burst, protocol.Header{MessageType: protocol.TypeRequest}))
+		for range burst - 1 {
+			if _, err := r.receive(); err != nil {
+				t.Fatal(err)
+			}
+		}
 		begun := time.Now()
-		_ = e.server.Close()
+		_ = s.Close()
 		if took := time.Since(begun); took > 0 {
 			t.Errorf("Close of the session took %v", took)
 		}
-		if e.serverCfg.Workers.Close(); !ended {
+		if s.cfg.Workers.Close(); !ended {
 			t.Error("the Workers are closed, and a handler runs")
 		}
 	})
 }
 
-// A session may end, and its Workers may be closed, while its reader serves.
+// A session may end while its reader serves.
 func TestCloseWhileTheReaderServes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		e := connect(t, &service{pace: proven(), method: func(task *serviceTask) {
-			if task.h.MethodName == "Sleep" {
-				time.Sleep(time.Minute)
-			}
-		}}, nil)
-		_, _ = ask(e.client, "Echo", "", time.Second)
-		var wg sync.WaitGroup
-		for range 3 {
-			wg.Go(func() {
-				_, err := ask(e.client, "Sleep", "", time.Hour)
-				wantError(t, err, protocol.Unavailable, protocol.MaybeRun)
-			})
-		}
+		r, s := rawPeer(t, newConfig(&service{pace: proven(), method: func(*serviceTask) { time.Sleep(time.Minute) }}))
+		_, _ = r.Write(requests(burst, protocol.Header{MessageType: protocol.TypeRequest}))
 		synctest.Wait()
 		begun := time.Now()
-		_ = e.server.Close()
-		if took := time.Since(begun); took > 2*overseerTick {
+		_ = s.Close()
+		if took := time.Since(begun); took == 0 || took > 2*overseerTick {
 			t.Errorf("Close of the session took %v", took)
 		}
-		wg.Wait()
-		e.serverCfg.Workers.Close()
-		if took := time.Since(begun); took < time.Minute-time.Second {
+		s.cfg.Workers.Close()
+		if took := time.Since(begun); took < time.Minute || took > time.Minute+2*overseerTick {
 			t.Errorf("the Workers were closed after %v", took)
+		}
+	})
+}
+
+// Workers may be closed while sessions go on: readers serve no more, and Close does
+// not wait for them.
+func TestCloseOfWorkersWhoseReadersServe(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := connect(t, &service{pace: proven()}, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for ctx.Err() == nil {
+				e.atOnce(e.echo(t, 5)...)
+				time.Sleep(100 * time.Microsecond)
+			}
+		}()
+		time.Sleep(20*time.Millisecond + 50*time.Microsecond)
+		begun := time.Now()
+		e.serverCfg.Workers.Close()
+		if took := time.Since(begun); took > 2*overseerTick {
+			t.Errorf("Close took %v", took)
+		}
+		time.Sleep(20 * time.Millisecond)
+		cancel()
+		<-ended
+	})
+}
+
+// A reader that lost its turn between two tasks, as when its thread is not scheduled,
+// holds back no answers: nobody would find out.
+func TestTurnThatEndsBetweenTwoTasks(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const corked = int(corkedFor/quickTask/turnLook)*turnLook + turnLook
+		r, s := rawPeer(t, newConfig(&service{pace: proven(), method: func(task *serviceTask) {
+			if task.h.Seq > uint64(corked) {
+				time.Sleep(time.Minute)
+			}
+			time.Sleep(quickTask)
+		}}))
+		try, late := s.sock.try, false
+		s.sock.try = func(bufs [][]byte) (int, error) {
+			if !late {
+				late = true
+				time.Sleep(3 * overseerTick)
+			}
+			return try(bufs)
+		}
+		_, _ = r.Write(requests(corked+1, protocol.Header{MessageType: protocol.TypeRequest}))
+		for range corked {
+			if _, err := r.receive(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * overseerTick)
+		r.send(protocol.Header{Seq: 99, MessageType: protocol.TypeHeartbeat}, "")
+		begun := time.Now()
+		m, err := r.receive()
+		if took := time.Since(begun); err != nil || m.Seq != 99 || took > 0 {
+			t.Errorf("%d after %v, %v", m.Seq, took, err)
+		}
+	})
+}
+
+// The time of what waits in the socket while the reader serves passes all the same.
+func TestTimePassesWhileTheReaderServes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const timeout, n = 5 * time.Millisecond, 20_000 // some 15 reads of 1 ms
+		var sent time.Time
+		var ran, late atomic.Int64
+		cfg := newConfig(&service{pace: proven(), method: func(task *serviceTask) {
+			if !time.Now().Before(task.deadline) {
+				return
+			}
+			ran.Add(1)
+			if time.Since(sent) >= timeout {
+				late.Add(1)
+			}
+			time.Sleep(500 * time.Nanosecond)
+		}})
+		cfg.Room = nil
+		r, _ := rawPeer(t, cfg)
+		r.Conn.(*MemConn).SetFaults(MemFaults{ToListener: MemPath{Buffer: 4 << 20}})
+		drained := make(chan struct{})
+		go func() {
+			defer close(drained)
+			for range n {
+				if _, err := r.receive(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}()
+		sent = time.Now()
+		_, _ = r.Write(requests(n, protocol.Header{MessageType: protocol.TypeRequest, Timeout: timeout}))
+		<-drained
+		if ran.Load() == 0 || late.Load() > 0 {
+			t.Errorf("%d ran, %d of them when their time was up", ran.Load(), late.Load())
+		}
+	})
+}
+
+// What a peer does not read is not the method's time.
+func TestPeerThatReadsNothingOfWhatTheReaderAnswers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		pace := proven()
+		r, _ := rawPeer(t, newConfig(&service{pace: pace, method: func(task *serviceTask) {
+			task.body.Release()
+			task.body = text(strings.Repeat("x", 4000))
+		}}))
+		_, _ = r.Write(requests(900, protocol.Header{MessageType: protocol.TypeRequest}))
+		time.Sleep(50 * time.Millisecond)
+		if !pace.quick(0) {
+			t.Error("the method is no longer taken for quick")
 		}
 	})
 }

@@ -257,6 +257,7 @@ func (s *Session) waitToReply(size int) {
 	s.out.waiters = append(s.out.waiters, w)
 	s.out.liftCork()
 	s.unlockAndFlush(false)
+	s.leaveToAnother() // it is the peer that takes long
 	limit := cmp.Or(s.cfg.WriteTimeout, DefaultWriteTimeout)
 	t := time.NewTimer(limit)
 	defer t.Stop()

@@ -158,6 +158,7 @@ type Session struct {
 	queue taskQueue // what waits for a worker
 
 	goneAway atomic.Bool   // we sent a goaway; set with mu held
+	serving  atomic.Bool   // the reader has a turn
 	seq      atomic.Uint64 // of the newest call of this side
 	peerMax  atomic.Int64  // the largest frame the peer takes
 

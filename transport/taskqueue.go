@@ -40,13 +40,23 @@ const (
 
 var queueRings sync.Pool // of *[]queuedTask: empty, longer than keptQueue
 
-// push adds a batch. It returns true when nobody is awake to look at it.
-func (q *taskQueue) push(batch []inTask) (unattended bool) {
+// server says who is to look at what waits.
+type server int
+
+const (
+	nobody    server = iota // nothing waits, or a worker is awake that will
+	aWorker                 // one must be woken
+	theReader               // as far as that is quick: it is a burst, and nothing waited before it
+)
+
+// push adds a batch. It returns who must look at it now.
+func (q *taskQueue) push(batch []inTask) server {
 	if len(batch) == 0 {
-		return false
+		return nobody
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	caughtUp := q.waiting == 0
 	for _, t := range batch {
 		if int(q.waiting) == len(q.ring) {
 			q.grow()
@@ -55,7 +65,13 @@ func (q *taskQueue) push(batch []inTask) (unattended bool) {
 		q.waiting++
 		q.bytes += t.size
 	}
-	return q.searchers == 0
+	switch {
+	case q.searchers > 0:
+		return nobody
+	case caughtUp && len(batch) >= burst:
+		return theReader
+	}
+	return aWorker
 }
 
 // needWorker reports whether a worker must be woken, which then begins with

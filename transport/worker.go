@@ -104,7 +104,11 @@ func (w *Workers) trimIdle() {
 // returns when none is left. It may be called more than once.
 func (w *Workers) Close() {
 	w.mu.Lock()
+	if !w.closed && w.overseer.running {
+		close(w.overseer.closing)
+	}
 	w.closed = true
+	w.overseer.closed.Store(true)
 	gone := w.idle
 	w.idle, w.spared = nil, 0
 	if w.trim != nil {
