@@ -448,7 +448,7 @@ func TestTurnThatEndsBetweenTwoTasks(t *testing.T) {
 // The time of what waits in the socket while the reader serves passes all the same.
 func TestTimePassesWhileTheReaderServes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		const timeout, n = 5 * time.Millisecond, 20_000 // some 15 reads of 1 ms
+		const timeout, n = 5 * time.Millisecond, 20_000 // some 9 reads of 0.9 ms
 		var sent time.Time
 		var ran, late atomic.Int64
 		cfg := newConfig(&service{pace: proven(), method: func(task *serviceTask) {
@@ -459,7 +459,7 @@ func TestTimePassesWhileTheReaderServes(t *testing.T) {
 			if time.Since(sent) >= timeout {
 				late.Add(1)
 			}
-			time.Sleep(500 * time.Nanosecond)
+			time.Sleep(400 * time.Nanosecond)
 		}})
 		cfg.Room = nil
 		r, _ := rawPeer(t, cfg)
