@@ -35,10 +35,11 @@ type inbound struct {
 	r, w    int     // buf.B[r:w] are unread bytes
 	carry   []byte  // what is left of buf while the session waits, of its own size
 	arrived time.Time
-	aged    time.Duration // what is read next may have waited for so long
+	aged    time.Duration // pause to be taken off what is read next
+	behind  time.Duration // served on the reader since a read last left nothing
 
 	small  bool // reads have been short: wait with idleRoom
-	full   bool // the last read may have left something
+	full   bool // the last read may have left something in the socket
 	begun  bool // the first frame has come
 	head   protocol.Header
 	heads  protocol.HeaderReader
@@ -122,12 +123,12 @@ func (s *Session) readFrames(left *bool) error {
 				break
 			}
 		}
-		switch s.handOver() {
-		case theReader:
+		switch who := s.handOver(); {
+		case who == theReader && s.in.behind < mostBehind:
 			if s.serveHere(left) {
 				return nil
 			}
-		case aWorker:
+		case who != nobody:
 			s.wakeWorker()
 		}
 		if s.in.fault != nil {
@@ -178,10 +179,8 @@ func (s *Session) fill() error {
 		s.heard.Store(in.arrived.UnixNano())
 		s.read.Add(uint64(n))
 		in.arrived = in.arrived.Add(-in.aged)
+		in.aged = 0
 		in.took(n)
-		if !in.full {
-			in.aged = 0
-		}
 	}
 	return err
 }
@@ -249,7 +248,9 @@ func (in *inbound) took(n int) {
 	in.carry = nil
 	in.w += n
 	in.buf.B = in.buf.B[:in.w]
-	in.full = in.w == cap(in.buf.B)
+	if in.full = in.w == cap(in.buf.B); !in.full {
+		in.behind = 0
+	}
 }
 
 // step handles the next thing in the read buffer, false when it lacks bytes.

@@ -13,10 +13,12 @@ const (
 	// turnBacklog is how long the queue may be for the reader to serve it, where
 	// there are processors for workers.
 	turnBacklog = 32
-	// turnAtMost is how long a turn goes on. What is not served then is left to
-	// workers, so that the reader finds out what came meanwhile: deadlines count from
-	// there, and cancels are behind what they cancel.
+	// turnAtMost is how long a turn goes on, and mostBehind how long turns do while
+	// reads leave something in the socket. What is not served then is left to workers,
+	// so that the reader finds out what came meanwhile: deadlines count from there, and
+	// cancels are behind what they cancel.
 	turnAtMost = time.Millisecond
+	mostBehind = 4 * time.Millisecond
 	// corkedFor is how long the answers of a turn wait for those behind them, to be
 	// written together: longer would leave the peer idle.
 	corkedFor = 250 * time.Microsecond
@@ -124,7 +126,7 @@ func (t *turnAtWork) serve(j quickJob, left *bool) quickJob {
 		}
 		s.serving.Store(false)
 		if s.in.full && !t.begun.IsZero() {
-			s.in.aged += time.Since(t.begun)
+			s.in.behind += time.Since(t.begun)
 		}
 	}()
 	for j.task != nil {

@@ -445,10 +445,11 @@ func TestTurnThatEndsBetweenTwoTasks(t *testing.T) {
 	})
 }
 
-// The time of what waits in the socket while the reader serves passes all the same.
-func TestTimePassesWhileTheReaderServes(t *testing.T) {
+// A reader that is behind does not serve: the time of what waits in the socket does not
+// pass for the server.
+func TestReaderThatIsBehindReadsOn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		const timeout, n = 5 * time.Millisecond, 20_000 // some 9 reads of 0.9 ms
+		const timeout, n = 5 * time.Millisecond, 20_000 // some 9 reads, each worth 0.9 ms
 		var sent time.Time
 		var ran, late atomic.Int64
 		cfg := newConfig(&service{pace: proven(), method: func(task *serviceTask) {
