@@ -36,10 +36,9 @@ type inbound struct {
 	carry   []byte  // what is left of buf while the session waits, of its own size
 	arrived time.Time
 	aged    time.Duration // pause to be taken off what is read next
-	behind  time.Duration // served on the reader since a read last left nothing
+	behind  time.Duration // served on the reader since the socket was last empty
 
 	small  bool // reads have been short: wait with idleRoom
-	full   bool // the last read may have left something in the socket
 	begun  bool // the first frame has come
 	head   protocol.Header
 	heads  protocol.HeaderReader
@@ -173,9 +172,16 @@ func (s *Session) fill() error {
 	in := &s.in
 	in.stow()
 	s.frame.watch(s, in)
+	var asked time.Time
+	if in.behind > 0 && !s.sock.lazy { // else readNothing says when the socket is empty
+		asked = time.Now()
+	}
 	n, err := s.sock.read(s)
 	if n > 0 {
 		in.arrived = time.Now()
+		if !asked.IsZero() && in.arrived.Sub(asked) > emptyFor {
+			in.behind = 0
+		}
 		s.heard.Store(in.arrived.UnixNano())
 		s.read.Add(uint64(n))
 		in.arrived = in.arrived.Add(-in.aged)
@@ -235,6 +241,7 @@ func (s *Session) readNothing() {
 	in := &s.in
 	in.buf.Release()
 	in.buf, in.r, in.w = nil, 0, 0
+	in.behind = 0
 }
 
 // took books the n bytes that a read brought.
@@ -248,9 +255,6 @@ func (in *inbound) took(n int) {
 	in.carry = nil
 	in.w += n
 	in.buf.B = in.buf.B[:in.w]
-	if in.full = in.w == cap(in.buf.B); !in.full {
-		in.behind = 0
-	}
 }
 
 // step handles the next thing in the read buffer, false when it lacks bytes.

@@ -13,12 +13,14 @@ const (
 	// turnBacklog is how long the queue may be for the reader to serve it, where
 	// there are processors for workers.
 	turnBacklog = 32
-	// turnAtMost is how long a turn goes on, and mostBehind how long turns do while
-	// reads leave something in the socket. What is not served then is left to workers,
-	// so that the reader finds out what came meanwhile: deadlines count from there, and
-	// cancels are behind what they cancel.
+	// turnAtMost is how long a turn goes on, and mostBehind how long turns do while the
+	// socket is never empty. What is not served then is left to workers, so that the
+	// reader finds out what came meanwhile: deadlines count from there, and cancels are
+	// behind what they cancel. A socket that does not say so was empty when a read took
+	// longer than emptyFor.
 	turnAtMost = time.Millisecond
 	mostBehind = 4 * time.Millisecond
+	emptyFor   = 50 * time.Microsecond
 	// corkedFor is how long the answers of a turn wait for those behind them, to be
 	// written together: longer would leave the peer idle.
 	corkedFor = 250 * time.Microsecond
@@ -125,7 +127,7 @@ func (t *turnAtWork) serve(j quickJob, left *bool) quickJob {
 			return
 		}
 		s.serving.Store(false)
-		if s.in.full && !t.begun.IsZero() {
+		if !t.begun.IsZero() {
 			s.in.behind += time.Since(t.begun)
 		}
 	}()
@@ -193,8 +195,7 @@ func (s *Session) leaveTurn(turn *readerTurn) {
 	}
 	switch {
 	case !ended:
-		s.serving.Store(false)
-		go s.readLoop() // counted as this one was
+		s.anotherReads(turnAtMost)
 	case turn.waited != nil:
 		turn.waited.Done()
 	}
@@ -217,17 +218,19 @@ func (s *Session) leaveToAnother() {
 	q.turn = new(readerTurn) // the overseer goes on with it
 	wake := q.needWorkerLocked()
 	q.mu.Unlock()
-	s.anotherReads(wake)
-}
-
-// anotherReads is for a turn that was ended while the reader is at a task.
-func (s *Session) anotherReads(wake bool) {
-	s.serving.Store(false)
-	go s.readLoop() // counted as who was the reader
-	s.uncork()
 	if wake {
 		s.cfg.Workers.Go(s.work)
 	}
+	s.anotherReads(turnAtMost)
+}
+
+// anotherReads is for who has ended a turn in which the reader is at a task. The turn
+// has taken so long at most.
+func (s *Session) anotherReads(took time.Duration) {
+	s.serving.Store(false)
+	s.in.behind += took
+	go s.readLoop() // counted as who was the reader
+	s.uncork()
 }
 
 // lookAtTurn is the overseer's. It reports whether the reader's turn is over: no task was
@@ -247,10 +250,15 @@ func (s *Session) lookAtTurn(closed bool) (over bool) {
 		q.mu.Unlock()
 		return true
 	}
-	turn.latest.stuck()
+	if !closed { // else it may have begun a moment ago
+		turn.latest.stuck()
+	}
 	turn.waited = s.cfg.Workers.wait()
 	wake := q.needWorkerLocked()
 	q.mu.Unlock()
-	s.anotherReads(wake)
+	if wake {
+		s.cfg.Workers.Go(s.work)
+	}
+	s.anotherReads(2 * overseerTick)
 	return true
 }
