@@ -158,7 +158,9 @@ func encodeError(t SerializeType, v any, err error) error {
 // limit off, and with it the bound on what decoding may allocate, see
 // ErrTooManyElements. The errors are a *DecodeError or wrap
 // ErrUnknownSerializer. A panic of the codec is returned as a *DecodeError.
-// Nothing in v aliases body afterwards. It may run concurrently.
+// Nothing in v aliases body afterwards. What body does not name stays in v as it was,
+// except where generated msgpack methods refuse body and reflection reads it: then v
+// holds nothing else. It may run concurrently.
 func Unmarshal(t SerializeType, body []byte, v any, maxElements int) (err error) {
 	s, ok := SerializerOf(t)
 	if !ok {

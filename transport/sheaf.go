@@ -14,8 +14,8 @@ const (
 	sheafBody = 256
 )
 
-// sheaf holds the small bodies of requests that one read brought. Workers take
-// them up one after the other, so they lie beside each other: a buffer for each
+// sheaf holds the small bodies of requests that one read brought. They are
+// taken up one after the other, so they lie beside each other: a buffer for each
 // would have to be fetched from a place of its own. The reader fills it, and
 // whoever releases the last of its bodies gives it back.
 type sheaf struct {
