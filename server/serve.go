@@ -106,7 +106,7 @@ func (s *SGServer) serveOn(ln net.Listener, network string, meta map[string]stri
 	registered := s.startRegistration(provider)
 	err = s.accept(ln)
 	s.accepting.Done()
-	if s.ctx.Err() != nil {
+	if s.ends() {
 		s.awaitEnd()
 		return ErrServerClosed
 	}

@@ -15,8 +15,11 @@ const (
 	// handlerGrace is how long Close waits for handlers whose contexts it has
 	// ended. It is bounded because Close may be called by a handler.
 	handlerGrace = time.Second
-	// quietTime is how long nobody may have connected when a drain ends.
+	// quietTime is how long nobody may have connected when a drain ends. Where there is
+	// always somebody who comes again, as of many clients that have no other provider,
+	// listeners are closed after lateTime all the same.
 	quietTime = 20 * time.Millisecond
+	lateTime  = 200 * time.Millisecond
 )
 
 // errShutDownWait is the cause when a drain took longer than it may.
@@ -48,6 +51,7 @@ func (e *CutError) Unwrap() error { return e.cause }
 type drain struct {
 	began   time.Time // zero before
 	noticed bool      // drained is closed
+	deaf    bool      // the listeners are closed, before the end
 	leaving []*registration
 	cut     *CutError // nil when nothing was cut
 }
@@ -57,7 +61,7 @@ type drain struct {
 // on, and the server ends when the clients have closed their connections and
 // the handlers, those of oneways included, have returned. Until then listeners
 // stay open and new connections are told as well; the drain ends when none has
-// come for 20 ms. Beside it the registry is told that this server drains, then
+// come for 20 ms, or 200 ms after everything else, with those that came by then. Beside it the registry is told that this server drains, then
 // that it is gone; when nothing else is left, the registry is waited for at most
 // one second.
 //
@@ -135,15 +139,15 @@ func (s *SGServer) awaitDrain(ctx context.Context) {
 	s.wait(ctx, s.room.Empty())
 }
 
-// awaitQuiet waits until nobody is connected and nobody has come for a while.
-// Who connected at the last moment may stand in the kernel's queue yet, with a
+// awaitQuiet waits until nobody is connected and nobody has come for a while, or may
+// come any more. Who connected at the last moment may stand in the kernel's queue yet, with a
 // request sent: closing the listener would reset that connection, and its caller
 // would not know whether the method ran. So it is accepted, and told.
 func (s *SGServer) awaitQuiet(ctx context.Context) {
 	t := time.NewTicker(quietTime)
 	defer t.Stop()
 	listeners, _, seen := s.load()
-	for listeners > 0 {
+	for waited := quietTime; listeners > 0; waited += quietTime {
 		select {
 		case <-t.C:
 		case <-ctx.Done():
@@ -156,7 +160,34 @@ func (s *SGServer) awaitQuiet(ctx context.Context) {
 			return
 		}
 		seen = taken
+		if waited == lateTime {
+			s.closeListeners()
+		}
 	}
+}
+
+// closeListeners has nobody come any more while the server drains.
+func (s *SGServer) closeListeners() {
+	s.mu.Lock()
+	listeners := s.listeners
+	s.listeners, s.drain.deaf = nil, true
+	s.mu.Unlock()
+	closeAll(listeners)
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, ln := range listeners {
+		if err := ln.Close(); err != nil {
+			log.V(1).Infof("server: closing %s: %v", ln.Addr(), err)
+		}
+	}
+}
+
+// ends reports whether the server has ended, or is about to and listens no longer.
+func (s *SGServer) ends() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase == closed || s.drain.deaf
 }
 
 // load returns how many listeners and connections there are, and how many
@@ -187,11 +218,7 @@ func (s *SGServer) end(cause error) {
 	}
 	defer close(s.ended)
 	s.cancel(ErrServerClosed)
-	for _, ln := range listeners {
-		if err := ln.Close(); err != nil {
-			log.V(1).Infof("server: closing %s: %v", ln.Addr(), err)
-		}
-	}
+	closeAll(listeners)
 	for _, p := range peers {
 		p.session.Fail(ErrServerClosed)
 	}
