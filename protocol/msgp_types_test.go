@@ -34,6 +34,22 @@ type GenNested struct {
 	Y int     `msg:"y" msgpack:"y"`
 }
 
+// GenView and what is in it keep slices of what they are decoded from.
+type GenView struct {
+	ID    int64     `msg:"id" msgpack:"id"`
+	Body  []byte    `msg:"body,zerocopy" msgpack:"body"`
+	Parts []GenPart `msg:"parts" msgpack:"parts"`
+}
+
+type GenPart struct {
+	Data []byte `msg:"data,zerocopy" msgpack:"data"`
+}
+
+// GenViews keeps none in a field of its own.
+type GenViews struct {
+	Views map[string]*GenView `msg:"views" msgpack:"views"`
+}
+
 type PlainRecord struct {
 	ID      int64             `msgpack:"id"`
 	U       uint32            `msgpack:"u"`

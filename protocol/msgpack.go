@@ -118,6 +118,9 @@ func scanMsgpack(body []byte, v any, maxElements int) (ambiguous []int, err erro
 // for a float. What they refuse is therefore tried by reflection, into a new value:
 // what they left half done, an interface above all, is nothing to decode into.
 func decodeMsgp(body []byte, ambiguous []int, u msgpUnmarshaler, v any) error {
+	if keepsBody(reflect.TypeOf(v)) {
+		body = slices.Clone(body)
+	}
 	rest, err := u.UnmarshalMsg(body)
 	if err == nil && len(rest) > 0 {
 		return errTrailing

@@ -420,6 +420,33 @@ func TestDecodedValuesDoNotAliasTheBody(t *testing.T) {
 	}
 }
 
+// Fields tagged zerocopy keep slices of what they are decoded from, which must not be
+// the body then: that is only lent.
+func TestZeroCopyFieldsDoNotAliasTheBody(t *testing.T) {
+	view := GenView{ID: 7, Body: []byte("bytes"), Parts: []GenPart{{[]byte("one")}, {[]byte("two")}}}
+	for _, want := range []any{
+		&view,
+		&GenPart{[]byte("alone")},
+		&GenViews{map[string]*GenView{"a": &view}},
+	} {
+		if err := CheckTags(reflect.TypeOf(want)); err != nil {
+			t.Error(err)
+		}
+		body, err := Marshal(SerializeTypeMsgpack, nil, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := reflect.New(reflect.TypeOf(want).Elem()).Interface()
+		if err := Unmarshal(SerializeTypeMsgpack, body, got, 0); err != nil {
+			t.Fatal(err)
+		}
+		clear(body)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%T after its body was used again: %s", got, got)
+		}
+	}
+}
+
 // TestCheckPassesWhatTheCodecWrites encodes random values.
 func TestCheckPassesWhatTheCodecWrites(t *testing.T) {
 	seed := rand.Uint64()

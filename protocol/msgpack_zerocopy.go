@@ -1,0 +1,50 @@
+package protocol
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+)
+
+var bodyKeepers sync.Map // reflect.Type to bool
+
+// keepsBody reports whether the generated methods of a type leave slices of the body
+// that they read in its values: those of fields tagged `msg:",zerocopy"`. Such a value
+// gets a copy of the body for itself, since the body is only lent. It is found out
+// once for a type.
+func keepsBody(t reflect.Type) bool {
+	if known, ok := bodyKeepers.Load(t); ok {
+		return known.(bool)
+	}
+	keeps := reachesZeroCopy(t, make(map[reflect.Type]bool))
+	bodyKeepers.Store(t, keeps)
+	return keeps
+}
+
+func reachesZeroCopy(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if seen[t] {
+		return false
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+		return reachesZeroCopy(t.Elem(), seen)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if f := t.Field(i); isZeroCopy(f) || reachesZeroCopy(f.Type, seen) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isZeroCopy reads a field's tag as msgp's generator does.
+func isZeroCopy(f reflect.StructField) bool {
+	tag := f.Tag.Get("msg")
+	if tag == "" {
+		tag = f.Tag.Get("msgpack")
+	}
+	return slices.Contains(strings.Split(tag, ",")[1:], "zerocopy")
+}
