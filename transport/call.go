@@ -45,9 +45,9 @@ type call struct {
 }
 
 const (
-	// callRoom is up to what size the room of a call is kept for the next, and a
-	// reply stays in it.
-	callRoom = 1 << 10
+	// callRoom is up to what size, in bytes, the room of a call is kept for the next,
+	// and a reply stays in it.
+	callRoom = 1<<10 + classSlack
 	// firstCallRoom is what a call begins with: enough for most heads.
 	firstCallRoom = 128
 )
