@@ -86,11 +86,11 @@ func (s *SGServer) settle(session *transport.Session, at place) {
 	case phase == closed:
 		session.Fail(ErrServerClosed) // end may have looked before onStart
 		_ = session.Close()           // returns nil
-	case phase == draining:
-		session.GoAway(goAwayReason)
-	case at == forReason:
+	case at == forReason: // and has been told to go
 		log.V(1).Infof("server: %s is turned away: %s", session.RemoteAddr(), s.turnsAway.Leaving)
 		time.AfterFunc(turnedAwayLife, func() { session.Fail(errTurnedAway) })
+	case phase == draining:
+		session.GoAway(goAwayReason)
 	}
 }
 
@@ -116,6 +116,9 @@ func (s *SGServer) forget(session *transport.Session) {
 		return
 	}
 	delete(s.peers, session)
+	if p.awaited {
+		s.drain.awaited--
+	}
 	p.stopAgingLocked()
 	s.carried = s.carried.Plus(session.Traffic())
 	s.vacateLocked(p.place)

@@ -23,6 +23,7 @@ type Peer struct {
 
 	// Guarded by server.mu:
 	place      place
+	awaited    bool        // a drain waits for its end
 	identities []string    // accepted ones; replaced, never changed
 	aging      *time.Timer // until the connection is too old; nil where that does not matter
 }

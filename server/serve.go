@@ -105,12 +105,12 @@ func (s *SGServer) serveOn(ln net.Listener, network string, meta map[string]stri
 	s.announceListening()
 	registered := s.startRegistration(provider)
 	err = s.accept(ln)
+	s.dropListener(ln)
 	s.accepting.Done()
-	if s.ends() {
+	if s.ending() {
 		s.awaitEnd()
 		return ErrServerClosed
 	}
-	s.dropListener(ln)
 	s.endRegistration(registered)
 	return fmt.Errorf("server: %s serves no longer: %w", ln.Addr(), err)
 }
@@ -125,6 +125,20 @@ func (s *SGServer) addListener(ln net.Listener) bool {
 	s.listeners = append(s.listeners, ln)
 	s.accepting.Add(1)
 	return true
+}
+
+// ending reports whether the server drains or has ended.
+func (s *SGServer) ending() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase != serving
+}
+
+// listensOn reports whether the server has not closed ln.
+func (s *SGServer) listensOn(ln net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.listeners, ln)
 }
 
 func (s *SGServer) dropListener(ln net.Listener) {
@@ -142,7 +156,7 @@ func (s *SGServer) accept(ln net.Listener) error {
 		case err == nil:
 			failures.Reset()
 			s.take(conn)
-		case s.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
+		case errors.Is(err, net.ErrClosed) || !s.listensOn(ln):
 			return err
 		default:
 			log.Warningf("server: accept on %s: %v; trying again", ln.Addr(), err)

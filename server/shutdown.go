@@ -15,9 +15,9 @@ const (
 	// handlerGrace is how long Close waits for handlers whose contexts it has
 	// ended. It is bounded because Close may be called by a handler.
 	handlerGrace = time.Second
-	// quietTime is how long nobody may have connected when a drain ends. Where there is
-	// always somebody who comes again, as of many clients that have no other provider,
-	// listeners are closed after lateTime all the same.
+	// quietTime is how long nobody may have connected when listeners are closed at the
+	// end of a drain. Where there is always somebody who comes again, as of many
+	// clients that have no other provider, they are closed after lateTime all the same.
 	quietTime = 20 * time.Millisecond
 	lateTime  = 200 * time.Millisecond
 )
@@ -50,8 +50,8 @@ func (e *CutError) Unwrap() error { return e.cause }
 // drain is what is known of a shutdown.
 type drain struct {
 	began   time.Time // zero before
+	awaited int       // peers that were there when it began and have not ended
 	noticed bool      // drained is closed
-	deaf    bool      // the listeners are closed, before the end
 	leaving []*registration
 	cut     *CutError // nil when nothing was cut
 }
@@ -59,11 +59,11 @@ type drain struct {
 // Shutdown drains the server, for as long as ctx and Option.ShutDownWait allow,
 // then ends it. Every client is told at once to open nothing new, what runs goes
 // on, and the server ends when the clients have closed their connections and
-// the handlers, those of oneways included, have returned. Until then listeners
-// stay open and new connections are told as well; the drain ends when none has
-// come for 20 ms, or 200 ms after everything else, with those that came by then. Beside it the registry is told that this server drains, then
-// that it is gone; when nothing else is left, the registry is waited for at most
-// one second.
+// the handlers, those of oneways included, have returned. Listeners stay open, and
+// new connections are told as well, until nothing of that is left and none has come
+// for 20 ms, or for 200 ms beyond it; who came by then is waited for. Beside it the
+// registry is told that this server drains, then that it is gone; when nothing else
+// is left, the registry is waited for at most one second.
 //
 // It returns a *CutError when something had to be cut off. A second Shutdown
 // joins the first, and may end the drain earlier by its own ctx. Before Serve it
@@ -105,7 +105,9 @@ func (s *SGServer) beginDrain() (peers []*Peer, deadline time.Time) {
 		s.drain.began = time.Now()
 		for _, p := range s.peers {
 			peers = append(peers, p)
+			p.awaited = true
 		}
+		s.drain.awaited = len(peers)
 		s.drain.leaving = slices.Clone(s.registrations)
 		leave(s.drain.leaving, true)
 		s.noticeDrainedLocked()
@@ -113,9 +115,10 @@ func (s *SGServer) beginDrain() (peers []*Peer, deadline time.Time) {
 	return peers, s.drain.began.Add(s.option.ShutDownWait)
 }
 
-// noticeDrainedLocked notices when a draining server has no connection left.
+// noticeDrainedLocked notices when a draining server has none of the connections left
+// that it had when the drain began. Who came since is awaitLate's.
 func (s *SGServer) noticeDrainedLocked() {
-	if s.phase != serving && len(s.peers) == 0 && !s.drain.noticed {
+	if s.phase != serving && (s.drain.awaited == 0 || s.phase == closed) && !s.drain.noticed {
 		s.drain.noticed = true
 		close(s.drained)
 	}
@@ -124,7 +127,7 @@ func (s *SGServer) noticeDrainedLocked() {
 // awaitDrain waits for connections, handlers and the registry, in that order, and
 // then for those who come late.
 func (s *SGServer) awaitDrain(ctx context.Context) {
-	if !s.wait(ctx, s.drained) || !s.wait(ctx, s.room.Empty()) {
+	if !wait(ctx, s, s.drained) || !wait(ctx, s, s.room.Empty()) {
 		return
 	}
 	s.mu.Lock()
@@ -133,46 +136,54 @@ func (s *SGServer) awaitDrain(ctx context.Context) {
 	grace, cancel := context.WithTimeout(ctx, registryGrace)
 	defer cancel()
 	for _, r := range leaving {
-		s.wait(grace, r.done)
+		wait(grace, s, r.done)
 	}
 	s.awaitQuiet(ctx)
-	s.wait(ctx, s.room.Empty())
+	s.awaitLate(ctx)
+	wait(ctx, s, s.room.Empty())
 }
 
-// awaitQuiet waits until nobody is connected and nobody has come for a while, or may
-// come any more. Who connected at the last moment may stand in the kernel's queue yet, with a
-// request sent: closing the listener would reset that connection, and its caller
-// would not know whether the method ran. So it is accepted, and told.
+// awaitQuiet waits until nobody is connected and nobody has come for a while, or for
+// lateTime, and has nobody come any more. Who connected at the last moment may stand in
+// the kernel's queue yet, with a request sent: closing the listener would reset that
+// connection, and its caller would not know whether the method ran. So it is accepted,
+// and told.
 func (s *SGServer) awaitQuiet(ctx context.Context) {
 	t := time.NewTicker(quietTime)
 	defer t.Stop()
 	listeners, _, seen := s.load()
-	for waited := quietTime; listeners > 0; waited += quietTime {
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return
-		case <-s.ctx.Done():
+	for waited := time.Duration(0); listeners > 0 && waited < lateTime; waited += quietTime {
+		if !wait(ctx, s, t.C) {
 			return
 		}
 		_, connections, taken := s.load()
 		if connections == 0 && taken == seen {
-			return
+			break
 		}
 		seen = taken
-		if waited == lateTime {
-			s.closeListeners()
+	}
+	s.closeListeners()
+}
+
+// awaitLate waits until nobody is connected of those who came during the drain.
+func (s *SGServer) awaitLate(ctx context.Context) {
+	t := time.NewTicker(quietTime)
+	defer t.Stop()
+	for _, connections, _ := s.load(); connections > 0; _, connections, _ = s.load() {
+		if !wait(ctx, s, t.C) {
+			return
 		}
 	}
 }
 
-// closeListeners has nobody come any more while the server drains.
+// closeListeners has nobody come any more, and what was accepted counted.
 func (s *SGServer) closeListeners() {
 	s.mu.Lock()
 	listeners := s.listeners
-	s.listeners, s.drain.deaf = nil, true
+	s.listeners = nil
 	s.mu.Unlock()
 	closeAll(listeners)
+	s.accepting.Wait()
 }
 
 func closeAll(listeners []net.Listener) {
@@ -183,13 +194,6 @@ func closeAll(listeners []net.Listener) {
 	}
 }
 
-// ends reports whether the server has ended, or is about to and listens no longer.
-func (s *SGServer) ends() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.phase == closed || s.drain.deaf
-}
-
 // load returns how many listeners and connections there are, and how many
 // connections there have been.
 func (s *SGServer) load() (listeners, connections int, taken uint64) {
@@ -198,8 +202,8 @@ func (s *SGServer) load() (listeners, connections int, taken uint64) {
 	return len(s.listeners), s.connections + s.turnedAway, s.taken
 }
 
-// wait reports whether done was closed before ctx or the server ended.
-func (s *SGServer) wait(ctx context.Context, done <-chan struct{}) bool {
+// wait reports whether something came of done before ctx or the server ended.
+func wait[T any](ctx context.Context, s *SGServer, done <-chan T) bool {
 	select {
 	case <-done:
 		return true

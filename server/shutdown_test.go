@@ -192,49 +192,6 @@ func TestEndingsMayMeet(t *testing.T) {
 	}
 }
 
-// A client that has no other provider comes again and again. It is told each time,
-// and the drain ends for all that.
-func TestDrainEndsWhereSomebodyAlwaysComesAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, mem := on(t, server.Option{})
-		running(t, s)
-		dial(t, mem, nil).add(t)
-		var told atomic.Int32
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			for ; ; time.Sleep(7 * time.Millisecond) {
-				conn, err := transport.Dial(t.Context(), "mem", "server", transport.DialOptions{Mem: mem})
-				if err != nil {
-					return // nobody listens
-				}
-				c := newClient(t, conn, nil)
-				var reply AddReply
-				switch err := c.call(t.Context(), "Arith", "Add", &AddRequest{1, 2}, &reply); {
-				case err == nil:
-				case protocol.IsDraining(err) && protocol.OutcomeOf(err) != protocol.MaybeRun:
-					told.Add(1)
-				default:
-					t.Errorf("who came late: %v (%v)", err, protocol.OutcomeOf(err))
-				}
-				c.Close()
-			}
-		}()
-		time.Sleep(time.Second)
-		begun := time.Now()
-		if err := s.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if took := time.Since(begun); took > 250*time.Millisecond {
-			t.Errorf("the drain took %v", took)
-		}
-		if told.Load() < 10 {
-			t.Errorf("%d who came late were told", told.Load())
-		}
-		<-ended
-	})
-}
-
 // TestDrainUnderLoad has many callers at work while the server drains: each call
 // is answered, or refused as Draining or NotSent, and none may have run in vain.
 func TestDrainUnderLoad(t *testing.T) {
