@@ -194,6 +194,9 @@ func (o *Option) check() error {
 			return &OptionError{fmt.Sprintf("Identities[%d]", i), fmt.Sprintf("%.64q is empty or holds a comma, CR, LF or NUL", id)}
 		}
 	}
+	if err := protocol.CheckMeta(helloMeta(o)); err != nil {
+		return &OptionError{"Identities", fmt.Sprintf("with Auth they are too much to be said on a connection: %v", err)}
+	}
 	return o.checkMeta()
 }
 

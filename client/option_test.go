@@ -4,9 +4,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/sinew-rpc/sinew/client"
+	"github.com/sinew-rpc/sinew/protocol"
 	"github.com/sinew-rpc/sinew/registry"
 	"github.com/sinew-rpc/sinew/registry/memory"
 	"github.com/sinew-rpc/sinew/transport"
@@ -23,6 +25,7 @@ func TestBadOptionsAreNamed(t *testing.T) {
 		{"Wrappers[0]", func(op *client.SGOption) { op.Wrappers = []client.Wrapper{wrapNil{}} }},
 		{"Auth", func(op *client.SGOption) { op.Auth = "a\r\nb" }},
 		{"Identities[0]", func(op *client.SGOption) { op.Identities = []string{"a,b"} }},
+		{"Identities", func(op *client.SGOption) { op.Identities = []string{strings.Repeat("x", protocol.MaxMetaSize)} }},
 		{"MetaData", func(op *client.SGOption) { op.MetaData = map[string]string{"sinew-auth": "x"} }},
 		{"MetaData", func(op *client.SGOption) { op.MetaData = map[string]string{"Upper": "x"} }},
 		{"Registry", func(op *client.SGOption) { op.Registry = nil }},

@@ -2,10 +2,10 @@ package transport
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,20 +25,28 @@ func (s *Session) onHeartbeat(h *protocol.Header) {
 	}
 }
 
+// maxCompressors is how many bytes the list of a hello's compressors may have. It is
+// kept while the session lives: one that is longer is taken for none.
+const maxCompressors = 256
+
 // onHello takes in what the peer says of itself, and tells the handler.
-func (s *Session) onHello(h *protocol.Header) {
+func (s *Session) onHello(h *protocol.Header) error {
+	if h.MetaTooLarge() {
+		return fmt.Errorf("%w: a hello with metadata of %d bytes; at most %d are taken", protocol.ErrMalformed, protocol.MetaSize(h.MetaData), protocol.MaxMetaSize)
+	}
 	s.mu.Lock()
 	if n, err := strconv.Atoi(h.MetaData[protocol.MetaMaxMessage]); err == nil && n > 0 {
 		s.peerMax.Store(int64(min(n, math.MaxInt32))) // a frame's length has 32 bits
 	}
-	if list := h.MetaData[protocol.MetaCompress]; list != "" {
-		s.peerComp = strings.Split(list, ",")
+	if list := h.MetaData[protocol.MetaCompress]; len(list) <= maxCompressors {
+		s.peerComp = list
 	}
 	s.mu.Unlock()
 	if s.cfg.Handler != nil {
 		hello := *h
 		s.cfg.Workers.Go(func() { s.cfg.Handler.Hello(s, &hello) })
 	}
+	return nil
 }
 
 // PeerMaxMessage returns the largest frame that the peer takes, in bytes of
@@ -49,7 +57,12 @@ func (s *Session) PeerMaxMessage() int { return int(s.peerMax.Load()) }
 func (s *Session) PeerAccepts(compressor string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Contains(s.peerComp, compressor)
+	for accepted := range strings.SplitSeq(s.peerComp, ",") {
+		if accepted == compressor {
+			return true
+		}
+	}
+	return false
 }
 
 // onGoAway notes that the peer takes nothing new. This side half-closes when

@@ -171,6 +171,9 @@ func isPeerFault(err error) bool {
 func (s *Session) fill() error {
 	in := &s.in
 	in.stow()
+	if in.body == nil {
+		in.head, in.ticket = protocol.Header{}, nil // an idle connection keeps nothing of what came last
+	}
 	s.frame.watch(s, in)
 	var asked time.Time
 	if in.behind > 0 && !s.sock.lazy { // else readNothing says when the socket is empty
@@ -182,7 +185,7 @@ func (s *Session) fill() error {
 		if !asked.IsZero() && in.arrived.Sub(asked) > emptyFor {
 			in.behind = 0
 		}
-		s.heard.Store(in.arrived.UnixNano())
+		s.heard.Store(int64(in.arrived.Sub(began)))
 		s.read.Add(uint64(n))
 		in.arrived = in.arrived.Add(-in.aged)
 		in.aged = 0
@@ -363,7 +366,9 @@ func (s *Session) dispatch(p protocol.Prefix) error {
 		if !first {
 			return fmt.Errorf("%w: a hello that is not the first frame", protocol.ErrMalformed)
 		}
-		s.onHello(h)
+		if err := s.onHello(h); err != nil {
+			return err
+		}
 	default:
 		s.stats.UnknownType.Add(1)
 	}

@@ -132,6 +132,9 @@ type Stats struct {
 
 var noStats Stats // counted into and never read, so that no counter needs a nil check
 
+// began is what moments count from that are kept as a number.
+var began = time.Now()
+
 // Session is one connection, multiplexed and symmetric: both ends may call and
 // serve on it. It is a context.Context that ends with the connection.
 //
@@ -149,7 +152,7 @@ type Session struct {
 	wg    sync.WaitGroup // reader and writer
 	done  chan struct{}  // closed when the session ends
 	owner atomic.Pointer[any]
-	heard atomic.Int64  // when a byte last arrived, Unix nanoseconds
+	heard atomic.Int64  // when a byte last arrived, in nanoseconds from began
 	read  atomic.Uint64 // bytes; only the reader adds to it
 
 	in    inbound // the reader's own
@@ -172,9 +175,9 @@ type Session struct {
 	peerGone bool              // the peer sent one
 	answered bool              // the peer has answered anything at all
 	unpause  chan struct{}
-	peerComp []string // compressors the peer accepts
-	written  uint64   // bytes that the socket took
-	entered  uint64   // requests and oneways that became tasks
+	peerComp string // compressors the peer accepts, comma list
+	written  uint64 // bytes that the socket took
+	entered  uint64 // requests and oneways that became tasks
 }
 
 // NewSession starts a session on conn, which it owns from now on. A TLS
@@ -193,7 +196,7 @@ func NewSession(conn net.Conn, cfg *SessionConfig) (*Session, error) {
 	}
 	s.sock = newSocket(conn)
 	s.work = s.workLoop
-	s.heard.Store(time.Now().UnixNano())
+	s.heard.Store(int64(time.Since(began)))
 	if cfg.OnStart != nil {
 		cfg.OnStart(s)
 	}
@@ -296,8 +299,9 @@ func (s *Session) PeerLeft() (left, answered bool) {
 	return s.peerGone, s.answered
 }
 
-// LastHeard returns when a byte last arrived from the peer.
-func (s *Session) LastHeard() time.Time { return time.Unix(0, s.heard.Load()) }
+// LastHeard returns when a byte last arrived from the peer. A clock that is set
+// meanwhile does not change how long that is ago.
+func (s *Session) LastHeard() time.Time { return began.Add(time.Duration(s.heard.Load())) }
 
 // Traffic is what a session has carried since it began.
 type Traffic struct {

@@ -693,6 +693,7 @@ func TestSlowBodyThatKeepsItsRateIsRead(t *testing.T) {
 func TestFaultsOfThePeer(t *testing.T) {
 	frame := func(h protocol.Header) []byte { return protocol.AppendFrame(nil, &h, nil) }
 	hello := frame(protocol.Header{MessageType: protocol.TypeHello})
+	much := frame(protocol.Header{MessageType: protocol.TypeHello, MetaData: map[string]string{"k": strings.Repeat("v", protocol.MaxMetaSize)}})
 	request := frame(protocol.Header{Seq: 5})
 	version := frame(protocol.Header{})
 	version[2] = 9
@@ -706,6 +707,7 @@ func TestFaultsOfThePeer(t *testing.T) {
 		"header length beyond":      {[]byte{0xAB, 0xBA, 0, 0, 0, 0, 10, 0, 0, 0, 200}, protocol.ErrMalformed, true},
 		"a header that is no array": {[]byte{0xAB, 0xBA, 0, 0, 0, 0, 5, 0, 0, 0, 1, 0x01}, protocol.ErrMalformed, true},
 		"hello twice":               {append(hello, hello...), protocol.ErrMalformed, true},
+		"a hello that says much":    {much, protocol.ErrMalformed, true},
 		"hello after a request":     {append(append([]byte(nil), request...), hello...), protocol.ErrMalformed, true},
 		"a sequence number twice":   {append(append([]byte(nil), request...), request...), protocol.ErrMalformed, true},
 	} {
@@ -731,6 +733,23 @@ func TestFaultsOfThePeer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A wall clock that is set must not change how long nothing was heard: heartbeats would
+// come late, or be missed.
+func TestLastHeardIsByTheMonotonicClock(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, s := rawPeer(t, newConfig(&service{}))
+		time.Sleep(time.Hour)
+		r.send(protocol.Header{Seq: 3}, "real")
+		if _, err := r.receive(); err != nil {
+			t.Fatal(err)
+		}
+		heard := s.LastHeard()
+		if now := time.Now(); !heard.Equal(now) || !strings.Contains(heard.String(), " m=") {
+			t.Errorf("heard at %v, now it is %v", heard, now)
+		}
+	})
 }
 
 func TestWhatNobodyWaitsForIsCounted(t *testing.T) {
