@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinylib/msgp/msgp"
 	"github.com/vmihailenco/msgpack/v5"
 )
 
@@ -420,6 +421,18 @@ func TestDecodedValuesDoNotAliasTheBody(t *testing.T) {
 	}
 }
 
+// viewByTag is as msgp's directive tag makes it: its field's option is in another tag.
+type viewByTag struct {
+	Body []byte `wire:"body,zerocopy"`
+}
+
+func (v *viewByTag) MarshalMsg(b []byte) ([]byte, error) { return msgp.AppendBytes(b, v.Body), nil }
+
+func (v *viewByTag) UnmarshalMsg(b []byte) (rest []byte, err error) {
+	v.Body, rest, err = msgp.ReadBytesZC(b)
+	return rest, err
+}
+
 // Fields tagged zerocopy keep slices of what they are decoded from, which must not be
 // the body then: that is only lent.
 func TestZeroCopyFieldsDoNotAliasTheBody(t *testing.T) {
@@ -427,6 +440,7 @@ func TestZeroCopyFieldsDoNotAliasTheBody(t *testing.T) {
 	for _, want := range []any{
 		&view,
 		&GenPart{[]byte("alone")},
+		&viewByTag{[]byte("by another tag")},
 		&GenViews{map[string]*GenView{"a": &view}},
 	} {
 		if err := CheckTags(reflect.TypeOf(want)); err != nil {

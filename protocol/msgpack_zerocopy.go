@@ -2,7 +2,6 @@ package protocol
 
 import (
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -63,11 +62,8 @@ func reachesZeroCopy(t reflect.Type, seen map[reflect.Type]bool) bool {
 	return false
 }
 
-// isZeroCopy reads a field's tag as msgp's generator does.
+// isZeroCopy looks for the option in all tags of a field: a directive may have msgp's
+// generator read another than msg.
 func isZeroCopy(f reflect.StructField) bool {
-	tag := f.Tag.Get("msg")
-	if tag == "" {
-		tag = f.Tag.Get("msgpack")
-	}
-	return slices.Contains(strings.Split(tag, ",")[1:], "zerocopy")
+	return strings.Contains(string(f.Tag), ",zerocopy")
 }
