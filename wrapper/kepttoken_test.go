@@ -135,6 +135,100 @@ func TestARenewalThatFails(t *testing.T) {
 	})
 }
 
+// A fetch that hangs costs the call that renews a part of its time, and no call
+// its token.
+func TestARenewalThatHangs(t *testing.T) {
+	for name, test := range map[string]struct{ limit, held time.Duration }{
+		"a call of a second":      {time.Second, 250 * time.Millisecond},
+		"a call of an hour":       {time.Hour, 10 * time.Second},
+		"a call without an end":   {0, 10 * time.Second},
+		"a call that has no time": {time.Nanosecond, time.Nanosecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &mint{life: time.Hour}
+				get := wrapper.KeepToken(m.fetch)
+				wantToken(t, get, "token-1")
+				m.set(func() { m.takes = 24 * time.Hour })
+				time.Sleep(45 * time.Minute)
+				ctx := t.Context()
+				if test.limit > 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, test.limit)
+					defer cancel()
+				}
+				begun := time.Now()
+				token, err := get(ctx)
+				if token != "token-1" || err != nil {
+					t.Errorf("got %q, %v", token, err)
+				}
+				if took := time.Since(begun); took > test.held {
+					t.Errorf("held up for %v of %v, want at most %v", took, test.limit, test.held)
+				}
+				if test.limit > time.Nanosecond && ctx.Err() != nil {
+					t.Errorf("the call has ended: %v", ctx.Err())
+				}
+				if m.tried != 2 {
+					t.Errorf("fetched %d times", m.tried)
+				}
+			})
+		})
+	}
+}
+
+// An endpoint that hangs is asked less and less often, and no call fails of it
+// while the token counts.
+func TestRenewalsThatHangBecomeRare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{life: time.Hour}
+		get := wrapper.KeepToken(m.fetch)
+		wantToken(t, get, "token-1")
+		m.set(func() { m.takes = 24 * time.Hour })
+		time.Sleep(45 * time.Minute)
+		call := func(want string) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if token, err := get(ctx); token != want || err != nil || ctx.Err() != nil {
+				t.Fatalf("got %q, %v; the call: %v", token, err, ctx.Err())
+			}
+		}
+		for end := time.Now().Add(14 * time.Minute); time.Now().Before(end); time.Sleep(2 * time.Second) {
+			call("token-1")
+		}
+		if m.tried < 10 || m.tried > 40 {
+			t.Errorf("fetched %d times in 14 minutes", m.tried)
+		}
+		m.set(func() { m.takes = 0 })
+		time.Sleep(time.Minute)
+		call("token-2")
+	})
+}
+
+// Where the token expires while it is renewed, the call that renews and those that
+// came to wait have the rest of their own time for a fetch.
+func TestATokenExpiresWhileItIsRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mint{life: time.Minute}
+		get := wrapper.KeepToken(m.fetch)
+		wantToken(t, get, "token-1")
+		time.Sleep(time.Minute - 100*time.Millisecond)
+		m.set(func() { m.takes = 400 * time.Millisecond })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		call := func() {
+			if token, err := get(ctx); token != "token-2" || err != nil {
+				t.Errorf("got %q, %v", token, err)
+			}
+		}
+		wg.Go(call)
+		time.Sleep(110 * time.Millisecond)
+		wg.Go(call)
+		wg.Go(call)
+	})
+}
+
 // Calls without a token wait for one fetch, each within its own time; when the
 // one that fetches gives up, another does.
 func TestTheFirstTokenIsFetchedOnce(t *testing.T) {
