@@ -168,8 +168,9 @@ func (r *KVRegistry) Watch() (registry.Watcher, error) {
 	return r.feed.Watch()
 }
 
-// Refresh implements registry.Refresher: the store is asked for the list at once,
-// but no more than once a second.
+// Refresh implements registry.Refresher: the store is asked whether the list has
+// changed, at once, but no more than once a second, and the list is read where it
+// has. While the store fails it is asked when it would be without.
 func (r *KVRegistry) Refresh() { r.reader.refresh() }
 
 // Stats returns what the registry has done and how it stands.

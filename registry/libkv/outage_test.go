@@ -111,6 +111,13 @@ func (w *world) until(r *libkv.KVRegistry, n int, atMost time.Duration) time.Dur
 	}
 }
 
+// refresh has consumer asked for an early list each 100 ms, for as long as span.
+func refresh(consumer *libkv.KVRegistry, span time.Duration) {
+	for end := time.Now().Add(span); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		consumer.Refresh()
+	}
+}
+
 func TestChangesAreSeenAtOnce(t *testing.T) {
 	inBubble(t, fakestore.Faults{EmptyFirst: 2 * time.Millisecond}, func(w *world) {
 		consumer := w.open(nil)
@@ -686,6 +693,66 @@ func TestRefreshIsBounded(t *testing.T) {
 		}
 		if n := w.server.Calls("list") - lists; n > 13 {
 			w.Errorf("%d lists in ten seconds", n)
+		}
+	})
+}
+
+// Clients that cannot reach a provider which refreshes its entry well ask for early
+// lists for as long as that lasts: where nothing has changed they are asked of the
+// parent alone, and what changes is seen in time all the same.
+func TestRefreshWithoutNewsReadsTheParentAlone(t *testing.T) {
+	inBubble(t, fakestore.Faults{Deaf: true}, func(w *world) {
+		for i := range 3 {
+			w.serve(i)
+		}
+		consumer := w.open(nil)
+		w.until(consumer, 3, time.Second)
+		refresh(consumer, ttl)
+		before := consumer.Stats().Reader
+		refresh(consumer, time.Minute)
+		after := consumer.Stats().Reader
+		if n, most := after.Lists-before.Lists, uint64(time.Minute/(ttl/2))+1; n == 0 || n > most {
+			w.Errorf("%d lists in a minute of nothing, want at most %d: one in half a TTL", n, most)
+		}
+		if n := after.Early - before.Early; n < 45 || n > 61 {
+			w.Errorf("%d early reads in a minute, want about one a second", n)
+		}
+
+		r, p := w.serve(3)
+		refresh(consumer, 1100*time.Millisecond)
+		w.want(consumer, 0, 4, registry.Fresh)
+		if err := r.Unregister(w.Context(), registry.RegisterOption{}, p); err != nil {
+			w.Fatal(err)
+		}
+		refresh(consumer, 1100*time.Millisecond)
+		w.want(consumer, 0, 3, registry.Fresh)
+		dead, _ := w.serve(4)
+		refresh(consumer, 1100*time.Millisecond)
+		w.want(consumer, 0, 4, registry.Fresh)
+		crash(dead)
+		refresh(consumer, 5*ttl/2)
+		w.want(consumer, 0, 3, registry.Fresh)
+	})
+}
+
+// A store that fails at once is asked at its own pace, whoever cannot reach whom.
+func TestRefreshHastensNothingWhileTheStoreFails(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		r, _ := w.serve(1)
+		consumer := w.open(nil)
+		w.until(consumer, 1, time.Second)
+		crash(r)
+		w.server.Fail(fakestore.Faults{Down: true})
+		refresh(consumer, 20*time.Second) // until the pauses are long
+		reads := w.server.Calls("get")
+		refresh(consumer, time.Minute)
+		if n := w.server.Calls("get") - reads; n > 25 { // one in 2.5 s to 5 s
+			w.Errorf("%d reads in a minute of a store that is down", n)
+		}
+		w.server.Fail(fakestore.Faults{})
+		refresh(consumer, 5100*time.Millisecond)
+		if _, state := w.listed(consumer); state.Status == registry.Stale {
+			w.Errorf("%v, with the store back for 5 s", state)
 		}
 	})
 }

@@ -25,7 +25,8 @@ const (
 	// lookAgain is after what time a list is looked at once more: ZooKeeper's
 	// driver loses the last event of a burst.
 	lookAgain = time.Second
-	// listPause is the least time between two lists that nobody hinted at.
+	// listPause is the least time between two lists that nobody hinted at, and
+	// before an early look.
 	listPause = time.Second
 )
 
@@ -42,7 +43,7 @@ type reader struct {
 	file   *snapshotFile // nil: none is kept
 
 	hints chan struct{} // capacity 1: the parent may have changed
-	early chan struct{} // capacity 1: somebody wants a list
+	early chan struct{} // capacity 1: somebody doubts the list
 	watch watchKeeper
 
 	ctx    context.Context
@@ -57,7 +58,7 @@ type reader struct {
 	touched string    // the parent's value when the list was last read
 	heard   uint64    // how many hints had come then
 	listed  time.Time // the last list that came
-	asked   time.Time // the last that was asked for
+	asked   time.Time // when the store was last asked, whether it answered or not
 	pause   backoff.Backoff
 
 	mu sync.Mutex
@@ -68,7 +69,7 @@ type reader struct {
 
 // schedule is when what is due; zero is never.
 type schedule struct {
-	poll, list, again time.Time
+	poll, list, again, early time.Time
 }
 
 func newReader(g *guard, parent string, o Option, feed *registry.Feed) *reader {
@@ -105,7 +106,7 @@ func (r *reader) close() {
 	}
 }
 
-// refresh asks for an early list.
+// refresh asks for an early look.
 func (r *reader) refresh() { signal(r.early) }
 
 // hint says that the parent may have changed.
@@ -139,7 +140,7 @@ func (r *reader) run() {
 
 // rest waits until something is due.
 func (r *reader) rest() {
-	due := earliest(r.next.poll, r.next.list, r.next.again, r.file.due())
+	due := earliest(r.next.poll, r.next.list, r.next.again, r.next.early, r.file.due())
 	t := time.NewTimer(time.Until(due))
 	defer t.Stop()
 	select {
@@ -149,8 +150,9 @@ func (r *reader) rest() {
 		r.listAt(time.Now().Add(debounceLeast + rand.N(debounceMost-debounceLeast+spread)))
 		r.next.again = time.Time{}
 	case <-r.early:
-		r.count(func(s *ReaderStats) { s.Early++ })
-		r.listAt(later(time.Now(), r.asked.Add(listPause)))
+		if r.failing == nil { // while the store fails, its pauses hold
+			r.next.early = later(time.Now(), r.asked.Add(listPause))
+		}
 	case <-r.ctx.Done():
 	}
 }
@@ -164,6 +166,9 @@ func (r *reader) act(now time.Time) {
 	case isDue(now, r.next.again):
 		r.next.again = time.Time{}
 		r.readParent(true)
+	case isDue(now, r.next.early):
+		r.count(func(s *ReaderStats) { s.Early++ })
+		r.readParent(false)
 	case isDue(now, r.next.poll):
 		r.count(func(s *ReaderStats) { s.Polls++ })
 		r.readParent(false)
@@ -221,8 +226,10 @@ func (r *reader) readParent(again bool) {
 	}
 }
 
-// parentValue reads the parent; empty where it is missing.
+// parentValue reads the parent; empty where it is missing. Whoever wanted an early
+// look has it with that: every change of a child moves the parent.
 func (r *reader) parentValue() (string, error) {
+	r.asked, r.next.early = time.Now(), time.Time{}
 	pair, err := r.g.get(r.ctx, r.parent)
 	if errors.Is(err, store.ErrKeyNotFound) {
 		return "", nil
@@ -248,7 +255,6 @@ func (r *reader) readList() {
 // readChildren reads the children and publishes what they say. value is the
 // parent's, and heard how many hints had come when it was read.
 func (r *reader) readChildren(value string, heard uint64) {
-	r.asked = time.Now()
 	r.next.list = time.Time{}
 	children, err := r.g.list(r.ctx, r.parent)
 	if err != nil {

@@ -52,7 +52,7 @@ type ReaderStats struct {
 	Providers int
 	ListedAt  time.Time
 	// Polls counts reads of the parent, Lists reads of all its children, Early
-	// those lists that Refresh asked for.
+	// those reads of the parent that Refresh asked for.
 	Polls, Lists, Early uint64
 	// Hints counts what watches brought, Rearmed how often a watch was armed
 	// again, Silent how often one had missed a change.
