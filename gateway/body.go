@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/sinew-rpc/sinew/protocol"
@@ -30,17 +31,20 @@ const firstRead = 4 << 10
 
 // ReadBody reads the body of r, inflated where it came as gzip: at most
 // Option.MaxMessageSize bytes before and after, in room that grows as bytes
-// arrive, whatever Content-Length says. release gives back what MaxBytesInFlight
-// counts; call it when the body is no longer needed. The error has outcome
-// NotSent; StatusOf knows it as 413 for a body that is too large, 408 for one
-// that came too slowly, 415 for another encoding, 400 for one that broke off,
-// and 429 where too many bytes are in flight.
+// arrive, whatever Content-Length says. Call release when the body is no longer
+// needed: it counts in MaxBytesInFlight until then, and until the calls have ended
+// that were made for r before, also those whose callers were answered at the
+// deadline. r.Body is replaced, so that they are known. The error has outcome
+// NotSent; StatusOf knows it as 413 for a body that is too large, 408 for one that
+// came too slowly, 415 for another encoding, 400 for one that broke off, and 429
+// where too many bytes are in flight.
 func (g *Gateway) ReadBody(r *http.Request) (body []byte, release func(), err error) {
-	held := &holding{room: &g.room}
+	held := &holding{ReadCloser: r.Body, room: &g.room}
 	if body, err = held.body(r, int64(g.option.MaxMessageSize)); err != nil {
 		held.release()
 		return nil, nil, err
 	}
+	r.Body = held
 	return body, held.release, nil
 }
 
@@ -69,17 +73,31 @@ func (h *holding) body(r *http.Request, limit int64) ([]byte, error) {
 	}
 	h.source = bounded{source, limit}
 	body, err := h.read(r.ContentLength, limit)
+	h.source = bounded{} // what inflates is of no use any more, and calls may be long
 	if err != nil {
 		return nil, bodyError(err, limit)
 	}
 	return body, nil
 }
 
-// holding is one body with the room that it takes.
+// holding is one body with the room that it takes for as long as anybody needs it.
+// In its request it stands for the body that was read, so that calls find it.
 type holding struct {
-	room   *room // nil: any
-	taken  int64
-	source bounded
+	io.ReadCloser       // what the request had
+	room          *room // nil: any
+	source        bounded
+
+	mu sync.Mutex
+	// Guarded by mu, once it is read:
+	taken    int64
+	released bool // whoever read it does not need it any more
+	calls    int  // that are under way with it
+}
+
+// heldFor returns what ReadBody read for r; nil where it has not.
+func heldFor(r *http.Request) *holding {
+	held, _ := r.Body.(*holding)
+	return held
 }
 
 // read reads all of h.source, into a buffer that doubles up to limit; expected is a
@@ -122,8 +140,38 @@ func (h *holding) grow(n int64) bool {
 }
 
 func (h *holding) release() {
-	h.room.give(h.taken)
-	h.taken = 0
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.released = true
+	h.giveLocked()
+}
+
+// begin and end enclose a call with the body; h may be nil.
+func (h *holding) begin() {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.calls++
+}
+
+func (h *holding) end() {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.calls--
+	h.giveLocked()
+}
+
+// giveLocked gives the room back when nobody needs the body.
+func (h *holding) giveLocked() {
+	if h.released && h.calls == 0 {
+		h.room.give(h.taken)
+		h.taken = 0
+	}
 }
 
 var (

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/sinew-rpc/sinew/gateway"
 	"github.com/sinew-rpc/sinew/protocol"
@@ -138,6 +140,52 @@ func TestBodiesInFlightAreBounded(t *testing.T) {
 	<-answered
 	if res := serve(g, post("/Arith/Add", larger)); res.StatusCode != http.StatusOK {
 		t.Errorf("with room given back, answered %d %s", res.StatusCode, bodyOf(t, res))
+	}
+}
+
+// shapeless is a stubborn backend that says nothing of its services.
+type shapeless struct{ stubborn }
+
+func (shapeless) Services(context.Context) ([]protocol.ServiceInfo, error) { return nil, nil }
+
+// A body is held for as long as a call is under way that has it, though its caller
+// was answered at the deadline.
+func TestBodiesOfCallsBeyondTheirTimeAreHeld(t *testing.T) {
+	padding := strings.Repeat(" ", 40<<10)
+	for name, post := range map[string]func() *http.Request{
+		"JSON": func() *http.Request { return post("/Arith/Add", `{"A":1}`+padding) },
+		"bridge": func() *http.Request {
+			return post("/invoke", `{"A":1}`+padding, "Rpc-Header-Service_name", "Arith", "Rpc-Header-Method_name", "Add", "Rpc-Header-Serialize_type", "1")
+		},
+		"bound": func() *http.Request { return post("/bound", `{"A":1}`+padding) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				backend := shapeless{stubborn{release: make(chan struct{})}}
+				g, err := gateway.New(backend, &gateway.Option{MaxBytesInFlight: 100 << 10, RequestTimeout: time.Second})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := g.Bind("POST /bound", "Arith.Add"); err != nil {
+					t.Fatal(err)
+				}
+				answered := func(want int) {
+					t.Helper()
+					if res := serve(g, post()); res.StatusCode != want {
+						t.Errorf("answered %d %s, want %d", res.StatusCode, bodyOf(t, res), want)
+					}
+				}
+				answered(http.StatusGatewayTimeout)
+				answered(http.StatusTooManyRequests)
+				close(backend.release)
+				synctest.Wait()
+				answered(http.StatusOK)
+				answered(http.StatusOK)
+				if err := g.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
 	}
 }
 

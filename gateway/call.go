@@ -53,7 +53,7 @@ func (g *Gateway) call(r *http.Request, m *protocol.Message) (*protocol.Message,
 		ctx, cancel = context.WithTimeout(ctx, m.Timeout)
 		defer cancel()
 	}
-	return g.do(ctx, m)
+	return g.do(ctx, m, heldFor(r))
 }
 
 // CallJSON is Call for a body in JSON, with the reply's JSON inflated. Which
@@ -186,16 +186,18 @@ type answer struct {
 }
 
 // do asks the backend on a goroutine of the gateway: a handler beside it that
-// ignores its context must not keep the caller beyond its time.
-func (g *Gateway) do(ctx context.Context, m *protocol.Message) (*protocol.Message, error) {
+// ignores its context must not keep the caller beyond its time. The body of m is
+// part of held, for as long as the backend has it.
+func (g *Gateway) do(ctx context.Context, m *protocol.Message, held *holding) (*protocol.Message, error) {
 	if !g.begin() {
 		return nil, protocol.Draining("the gateway is closed").WithOutcome(protocol.NotSent)
 	}
+	held.begin()
 	answered := make(chan answer, 1)
 	go func() {
 		defer g.running.Done()
 		growStack(0)
-		message, err := g.ask(ctx, m)
+		message, err := g.ask(ctx, m, held)
 		answered <- answer{message, err}
 	}()
 	select {
@@ -256,7 +258,8 @@ func ended(ctx context.Context, m *protocol.Message) *protocol.Error {
 }
 
 // ask calls the backend. A panic in it costs this call, not the process.
-func (g *Gateway) ask(ctx context.Context, m *protocol.Message) (out *protocol.Message, err error) {
+func (g *Gateway) ask(ctx context.Context, m *protocol.Message, held *holding) (out *protocol.Message, err error) {
+	defer held.end()
 	defer func() {
 		if p := recover(); p != nil {
 			log.Errorf("sinew: gateway: %.128q.%.128q panicked: %v\n%s", m.ServiceName, m.MethodName, p, debug.Stack())

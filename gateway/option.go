@@ -61,7 +61,9 @@ type Option struct {
 	MaxMessageSize int
 
 	// MaxBytesInFlight bounds the request bodies held at one time, in bytes,
-	// counted as they arrive. The default is 64 MiB; negative is any number.
+	// counted as they arrive, and until their calls have ended: a handler beside
+	// the gateway that does not heed its context holds its body beyond the answer.
+	// The default is 64 MiB; negative is any number.
 	MaxBytesInFlight int64
 
 	// CompressMin is the size of a JSON reply, in bytes, from which it is

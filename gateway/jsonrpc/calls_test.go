@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sinew-rpc/sinew/gateway"
 	"github.com/sinew-rpc/sinew/gateway/jsonrpc"
 	"github.com/sinew-rpc/sinew/protocol"
 )
@@ -256,4 +257,44 @@ func TestOptionsAreChecked(t *testing.T) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
+}
+
+// A call has a part of its body, and all of it is held until the call has ended:
+// the server beside the gateway counts that part alone.
+func TestBodiesOfCallsBeyondTheirTimeAreHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := served(t)
+		release := make(chan struct{})
+		handle(t, s, "Slow.Stuck", func(context.Context, *struct{}) (*struct{}, error) {
+			<-release
+			return new(struct{}), nil
+		})
+		g, err := gateway.New(s, &gateway.Option{MaxBytesInFlight: 100 << 10, RequestTimeout: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := jsonrpc.NewHandler(g, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := func(requests ...string) string {
+			return "[" + strings.Join(requests, ",") + strings.Repeat(" ", 40<<10) + "]"
+		}
+		stuck := `{"jsonrpc":"2.0","method":"Slow.Stuck","params":{},"id":1}`
+		notice := `{"jsonrpc":"2.0","method":"Slow.Stuck","params":{}}`
+		if w := post(t, h, body(stuck, stuck, notice)); w.Code != http.StatusOK {
+			t.Errorf("answered %d %s", w.Code, w.Body)
+		}
+		if w := post(t, h, body(stuck)); w.Code != http.StatusTooManyRequests {
+			t.Errorf("with calls beyond their time, answered %d %s", w.Code, w.Body)
+		}
+		close(release)
+		synctest.Wait()
+		if w := post(t, h, body(stuck)); w.Code != http.StatusOK {
+			t.Errorf("with the calls ended, answered %d %s", w.Code, w.Body)
+		}
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
