@@ -46,7 +46,7 @@ func (b *pauseBudget) spend(now time.Time, d time.Duration) {
 
 // advance clears the slots that have left the window.
 func (b *pauseBudget) advance(now time.Time) {
-	slot := now.UnixNano() / int64(pauseSlot)
+	slot := int64(now.Sub(began) / pauseSlot) // a clock that is set back leaves no pause for as long
 	for steps := min(slot-b.last, int64(len(b.slots))); steps > 0; steps-- {
 		b.slots[(slot-steps+1)%int64(len(b.slots))] = 0
 	}
