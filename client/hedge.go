@@ -23,7 +23,7 @@ func (p *pursuit) runHedged(m *member, now time.Time) error {
 // ever.
 func (p *pursuit) hedge(m *member, delay time.Duration, known *latency) (*member, error) {
 	r := p.newRace()
-	r.latency = known
+	r.latency, r.delay = known, delay
 	defer r.end()
 	r.start(m, AttemptRecord{Number: p.target.info.Attempt})
 	var n *runner

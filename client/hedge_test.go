@@ -14,6 +14,7 @@ import (
 	"github.com/sinew-rpc/sinew/client"
 	"github.com/sinew-rpc/sinew/protocol"
 	"github.com/sinew-rpc/sinew/registry/memory"
+	"github.com/sinew-rpc/sinew/selector"
 	"github.com/sinew-rpc/sinew/transport"
 )
 
@@ -96,12 +97,15 @@ func TestHedgeThatLoses(t *testing.T) {
 
 func TestHedgeAtThePercentile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var while atomic.Int64
-		w := newWorld(t, func(_ context.Context, addr string, _ int) error {
-			if addr == "a" {
-				time.Sleep(time.Duration(while.Load()))
+		var while, other atomic.Int64
+		w := newWorld(t, func(ctx context.Context, addr string, _ int) error {
+			timer := time.NewTimer(time.Duration(map[string]*atomic.Int64{"a": &while, "b": &other}[addr].Load()))
+			defer timer.Stop()
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
 			}
-			return nil
+			return ctx.Err()
 		}, "a", "b")
 		c := w.client(t, func(op *client.SGOption) { op.FailMode, op.AttemptTimeout = client.FailOver, -1 })
 		ctx := client.With(context.Background(), client.Hedge())
@@ -129,16 +133,85 @@ func TestHedgeAtThePercentile(t *testing.T) {
 		if got := c.Stats(); got.Hedges != hedges+1 || got.HedgeWins != hedges+1 {
 			t.Errorf("%+v", got)
 		}
-		// An answer that lost counts as one that takes long: were it left out,
-		// the percentile would fall with each hedge.
+		// What lost counts as just as slow as that: it is the hedge that answered,
+		// and an eighth of the answers are given as soon as can be.
 		for range 12 {
 			call(500 * ms)
 			time.Sleep(100 * ms)
 		}
-		if took := call(500 * ms); took <= 11250*time.Microsecond {
-			t.Errorf("an eighth of the answers are slow, and still %v is slow", took)
+		if again := call(500 * ms); again != took {
+			t.Errorf("hedged after %v, and after %v when an eighth of the attempts had lost", took, again)
+		}
+		// Answers that are given count for what they took: who is slow may be
+		// faster than the hedge.
+		other.Store(int64(time.Minute))
+		for range 12 {
+			call(300 * ms)
+			time.Sleep(100 * ms)
+		}
+		if other.Store(0); call(500*ms) <= 300*ms {
+			t.Error("a tenth of the answers took 300 ms, and still less than that is slow")
 		}
 	})
+}
+
+// A provider that hangs, though its heartbeats are answered, costs the calls that
+// meet it the delay and no more, however long it hangs: what lost teaches nothing
+// of how long answers take.
+func TestHedgesGoOnAsLongAsAProviderHangs(t *testing.T) {
+	for _, test := range []struct {
+		providers int
+		wins      uint64 // of a hundred calls, at least
+	}{
+		{10, 9},
+		{3, 10}, // a third of the calls is more than the budget: some time out
+	} {
+		t.Run(fmt.Sprint("one of ", test.providers), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, func(ctx context.Context, addr string, _ int) error {
+					if addr != p(0) {
+						time.Sleep(ms)
+						return nil
+					}
+					<-ctx.Done()
+					return ctx.Err()
+				}, addrs(test.providers)...)
+				c := w.client(t, func(op *client.SGOption) {
+					op.FailMode, op.Retries, op.RequestTimeout = client.FailOver, 2, time.Second
+					op.Hedged = []string{"*"}
+					op.Selector = selector.NewRoundRobinSelector()
+				})
+				const calls = 10 * 60 * 5 // ten a second for five minutes
+				var worst time.Duration // of the calls that a hedge won
+				for i := range calls {
+					begun, wins := time.Now(), c.Stats().HedgeWins
+					err := c.Call(context.Background(), "Echo.Do", &text{}, nil)
+					took := time.Since(begun)
+					if c.Stats().HedgeWins > wins {
+						worst = max(worst, took)
+					}
+					if err != nil && test.providers == 10 && i > 100 {
+						t.Fatalf("call %d: %v", i, err)
+					}
+					time.Sleep(max(0, 100*ms-took))
+				}
+				if delay := worst - ms; delay > 5*ms {
+					t.Errorf("one that answers within %v is hedged after %v", ms, delay)
+				}
+				if got := c.Stats(); got.HedgeWins < calls*test.wins/100 || got.HedgeWins > calls/5 {
+					t.Errorf("%d calls, %+v", calls, got)
+				}
+			})
+		})
+	}
+}
+
+// addrs are those of so many providers: p0, p1 and so on.
+func addrs(providers int) (list []string) {
+	for i := range providers {
+		list = append(list, p(i))
+	}
+	return list
 }
 
 func TestHedgesKeepToTheBudget(t *testing.T) {

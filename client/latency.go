@@ -103,14 +103,22 @@ func bucketEnd(i int) time.Duration {
 }
 
 // learn notes what n tells of the method: how long its answer took, or that it
-// would have taken longer than it was given.
-func (l *latency) learn(ctx context.Context, n *runner) {
-	switch {
-	case protocol.OutcomeOf(n.err) == protocol.Ran: // or a success
-	case n.record.Hedge || ctx.Err() != nil || protocol.OutcomeOf(n.err) != protocol.MaybeRun || protocol.CodeOf(n.err) == protocol.Unavailable:
+// had none when it was due to be hedged after delay. Such an attempt is as slow as
+// that and no slower: how much longer it ran is how long its hedge took, or the
+// time that it was given, and a delay that followed these would grow with each
+// attempt that it has cancelled. Left out, it would fall with each.
+func (l *latency) learn(ctx context.Context, n *runner, delay time.Duration) {
+	took := n.took
+	switch outcome, code := protocol.OutcomeOf(n.err), protocol.CodeOf(n.err); {
+	case outcome == protocol.Ran && code != protocol.DeadlineExceeded: // or a success
+	case n.record.Hedge || delay <= 0 || ctx.Err() != nil || code == protocol.Unavailable:
 		return
+	case outcome == protocol.NotSent || outcome == protocol.Refused:
+		return
+	default:
+		took = min(took, delay-1) // the delay is where the next bucket begins
 	}
-	l.add(n.begun.Add(n.took), n.took)
+	l.add(n.begun.Add(n.took), took)
 }
 
 // add notes an answer that took so long, at now.

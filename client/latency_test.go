@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sinew-rpc/sinew/protocol"
 )
 
 func TestBucketsHoldWhatTheySay(t *testing.T) {
@@ -113,22 +115,31 @@ func TestWhatTeachesALatency(t *testing.T) {
 		}
 		return total
 	}
-	l.learn(context.Background(), n)
+	l.learn(context.Background(), n, 0)
 	if count() != 1 {
 		t.Error("a success teaches nothing")
 	}
+	delay := bucketEnd(bucketOf(100 * time.Microsecond))
 	n.err = context.Canceled
-	l.learn(ended, n)
+	l.learn(ended, n, delay)
 	if count() != 1 {
 		t.Error("a caller that went away is taken for a latency")
 	}
-	l.learn(context.Background(), n)
-	if count() != 2 {
-		t.Error("an attempt that lost against its hedge is not counted for what it took at least")
+	l.learn(context.Background(), n, 0)
+	if count() != 1 {
+		t.Error("an attempt without an answer is taken for one though nothing is hedged")
+	}
+	asSlow := func() uint32 { return l.slots[0].counts[bucketOf(100*time.Microsecond)].Load() }
+	late := protocol.NewError(protocol.DeadlineExceeded, "")
+	for i, err := range []error{context.Canceled, context.DeadlineExceeded, late, late.WithOutcome(protocol.Ran)} {
+		n.err = err
+		if l.learn(context.Background(), n, delay); count() != 2+i || asSlow() != uint32(1+i) {
+			t.Errorf("%v after the delay is not counted for the delay", err)
+		}
 	}
 	n.record.Hedge = true
-	l.learn(context.Background(), n)
-	if count() != 2 {
+	l.learn(context.Background(), n, delay)
+	if count() != 5 {
 		t.Error("a hedge that was cancelled is taken for an answer")
 	}
 }

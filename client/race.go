@@ -22,7 +22,8 @@ type race struct {
 	cancel  context.CancelFunc
 	ended   chan *runner
 	running int
-	latency *latency // learns how long answers take; nil: nobody does
+	delay   time.Duration // after which the first is hedged; 0: never
+	latency *latency      // learns how long answers take; nil: nobody does
 }
 
 // runner is one attempt of a race. Its fields are the worker's until it is sent
@@ -97,7 +98,7 @@ func (r *race) nextWithin(d time.Duration) *runner {
 func (r *race) finished(n *runner) {
 	r.running--
 	if r.latency != nil {
-		r.latency.learn(r.p.ctx, n)
+		r.latency.learn(r.p.ctx, n, r.delay)
 	}
 }
 

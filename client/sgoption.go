@@ -91,7 +91,8 @@ type SGOption struct {
 	// HedgeDelay is when the first attempt is slow. The default, also for a
 	// negative value, is the time that 95 % of the method's answers took at
 	// most in the last half minute, to within an eighth; as long as there were
-	// fewer than 20 of them no attempt is slow.
+	// fewer than 20 of them no attempt is slow. An attempt that was slow and got
+	// no answer counts for the delay that it had.
 	HedgeDelay time.Duration
 
 	// CircuitBreakerThreshold is how many failures of one provider within
