@@ -25,7 +25,7 @@ func (p *pursuit) hedge(m *member, delay time.Duration, known *latency) (*member
 	r := p.newRace()
 	r.latency, r.delay = known, delay
 	defer r.end()
-	r.start(m, AttemptRecord{Number: p.target.info.Attempt})
+	first := r.start(m, AttemptRecord{Number: p.target.info.Attempt})
 	var n *runner
 	if delay > 0 {
 		if n = r.nextWithin(delay); n == nil {
@@ -39,7 +39,7 @@ func (p *pursuit) hedge(m *member, delay time.Duration, known *latency) (*member
 		switch {
 		case n.err == nil:
 			if n.record.Hedge {
-				p.c.counts.hedgeWins.Add(1)
+				p.hedgeWon(r, first)
 			}
 			p.resume(n)
 			return n.member, r.won(n)
@@ -68,6 +68,17 @@ func (p *pursuit) startHedge(r *race, m *member) {
 	p.c.counts.hedges.Add(1)
 	p.c.counts.attempt()
 	r.start(next, AttemptRecord{Number: p.target.info.Attempt, Hedge: true})
+}
+
+// hedgeWon notes that the second attempt was the faster. How long the first one
+// would have taken nobody will know, and selectors that look at latency are told
+// how long it did take: else a provider that hangs would look as it did before.
+func (p *pursuit) hedgeWon(r *race, first *runner) {
+	p.c.counts.hedgeWins.Add(1)
+	if p.c.measured && r.running > 0 {
+		now := time.Now()
+		first.member.node.Unanswered(now, now.Sub(first.begun))
+	}
 }
 
 // resume makes n, of which the result counts, the attempt that the call is at.

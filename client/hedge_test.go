@@ -182,7 +182,7 @@ func TestHedgesGoOnAsLongAsAProviderHangs(t *testing.T) {
 					op.Selector = selector.NewRoundRobinSelector()
 				})
 				const calls = 10 * 60 * 5 // ten a second for five minutes
-				var worst time.Duration // of the calls that a hedge won
+				var worst time.Duration   // of the calls that a hedge won
 				for i := range calls {
 					begun, wins := time.Now(), c.Stats().HedgeWins
 					err := c.Call(context.Background(), "Echo.Do", &text{}, nil)
@@ -204,6 +204,42 @@ func TestHedgesGoOnAsLongAsAProviderHangs(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who loses against hedges is slow, to a selector that looks at latency, and is
+// called now and then to see whether it still is.
+func TestSelectorsHearOfWhoLosesAgainstHedges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hangs atomic.Bool
+		w := newWorld(t, func(ctx context.Context, addr string, _ int) error {
+			if hangs.Load() && addr == p(0) {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			time.Sleep(ms)
+			return nil
+		}, addrs(10)...)
+		c := w.client(t, func(op *client.SGOption) {
+			hedging(op)
+			op.Selector, op.HedgeDelay = selector.NewP2CSelector(), 2*ms
+		})
+		// asked returns how many of 1,000 calls in ten seconds go to p0.
+		asked := func() int32 {
+			before := w.providers[p(0)].calls.Load()
+			for range 1000 {
+				if err := c.Call(context.Background(), "Echo.Do", &text{}, nil); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(9 * ms)
+			}
+			return w.providers[p(0)].calls.Load() - before
+		}
+		asked()
+		hangs.Store(true)
+		if n := asked(); n == 0 || n > 20 {
+			t.Errorf("it hangs, and %d of 1,000 calls went there", n)
+		}
+	})
 }
 
 // addrs are those of so many providers: p0, p1 and so on.

@@ -46,8 +46,10 @@ func (p *pursuit) newRace() *race {
 	return r
 }
 
-// start begins an attempt at m, of which record says what is known before.
-func (r *race) start(m *member, record AttemptRecord) {
+// start begins an attempt at m, of which record says what is known before. When it
+// has ended, next says so; until then only the attempt's member and its beginning
+// are for reading.
+func (r *race) start(m *member, record AttemptRecord) *runner {
 	p := r.p
 	n := &runner{member: m, target: p.target, begun: time.Now(), record: record}
 	n.target.call, n.target.info.Attempt, n.target.begun = r.call, record.Number, n.begun
@@ -57,6 +59,7 @@ func (r *race) start(m *member, record AttemptRecord) {
 		n.run(p.c, r.ctx, p.req)
 		r.ended <- n
 	})
+	return n
 }
 
 func (n *runner) run(c *sgClient, ctx context.Context, req any) {

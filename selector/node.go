@@ -77,6 +77,17 @@ func (n *Node) Failed(now time.Time) {
 	n.stats.failedAt.Store(max(1, int64(now.Sub(n.stats.born))))
 }
 
+// Unanswered notes that at now the node had not answered an attempt, which had
+// gone on for so long and is waited for no more, as another node was faster. An
+// answer would have taken longer than that: it counts as one where it is more than
+// the average, and tells nothing where it is less. It is no failure.
+func (n *Node) Unanswered(now time.Time, after time.Duration) {
+	at := now.Sub(n.stats.born)
+	if after > n.stats.latency.at(at) {
+		n.stats.latency.add(at, after)
+	}
+}
+
 // Failures returns how many attempts failed since the last that succeeded.
 func (n *Node) Failures() int { return int(n.stats.failures.Load()) }
 
@@ -89,10 +100,10 @@ func (n *Node) LastFailure() time.Time {
 	return n.stats.born.Add(time.Duration(at))
 }
 
-// Latency returns the average time that the node took to answer, as seen from
-// now: answers count the less the older they are, by half every 3.5 seconds,
-// and in silence the average falls likewise, so that a node which was slow
-// once is tried again. It is 0 before the first answer.
+// Latency returns the average time that the node took to answer, or did not answer
+// in (see Unanswered), as seen from now: answers count the less the older they are,
+// by half every 3.5 seconds, and in silence the average falls likewise, so that a
+// node which was slow once is tried again. It is 0 before the first answer.
 func (n *Node) Latency(now time.Time) time.Duration {
 	return n.stats.latency.at(now.Sub(n.stats.born))
 }

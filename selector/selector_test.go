@@ -201,6 +201,20 @@ func TestNodeFailures(t *testing.T) {
 	})
 }
 
+// Who is too slow for a hedged call has not failed, and has not succeeded.
+func TestNodeFailuresAndSilence(t *testing.T) {
+	n := selector.NewNode(registry.Provider{})
+	n.Unanswered(time.Now(), time.Second)
+	if n.Failures() != 0 || !n.LastFailure().IsZero() {
+		t.Error("an attempt without an answer is a failure")
+	}
+	n.Failed(time.Now())
+	n.Unanswered(time.Now(), time.Second)
+	if n.Failures() != 1 {
+		t.Error("an attempt without an answer makes up for a failure")
+	}
+}
+
 func TestNodeLatency(t *testing.T) {
 	const ms = time.Millisecond
 	answers := func(n *selector.Node, every, took time.Duration, count int) {
@@ -238,6 +252,17 @@ func TestNodeLatency(t *testing.T) {
 			time.Sleep(30 * 24 * time.Hour)
 			answers(n, 0, 10*ms, 1)
 		}, 10 * ms},
+		{"no answer in more than the average", func(n *selector.Node) {
+			answers(n, 10*ms, 20*ms, 1000)
+			time.Sleep(3466 * ms) // half forgotten
+			n.Unanswered(time.Now(), 100*ms)
+		}, 60 * ms},
+		{"no answer in less than the average", func(n *selector.Node) {
+			answers(n, 10*ms, 20*ms, 1000)
+			time.Sleep(ms)
+			n.Unanswered(time.Now(), 19*ms)
+		}, 20 * ms},
+		{"no answer yet", func(n *selector.Node) { n.Unanswered(time.Now(), 30*ms) }, 30 * ms},
 		{"an answer in no time", func(n *selector.Node) { answers(n, ms, 0, 1) }, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
