@@ -86,11 +86,12 @@ type SGClient interface {
 
 	// Fork makes one call at several providers side by side, at all where
 	// providers is 0 or less. The first success is the call's, and the others
-	// are cancelled, on the wire too: so the method may run more than once,
-	// whether or not it is idempotent. It fails when all fail, with the last
-	// error; errors.Is and errors.As find those of all. It is one call for the
-	// wrappers, which find a *Forked in resp. Fail modes do nothing but for
-	// FailSafe, and it is outside the retry budget.
+	// are cancelled, on the wire too, or not begun any more where there are
+	// many: so the method may run more than once, whether or not it is
+	// idempotent. It fails when all fail, with the last error; errors.Is and
+	// errors.As find those of all. It is one call for the wrappers, which find
+	// a *Forked in resp. Fail modes do nothing but for FailSafe, and it is
+	// outside the retry budget.
 	Fork(ctx context.Context, serviceMethod string, req, resp any, providers int) error
 
 	// Services lists what the providers say that they serve, each name once,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/sinew-rpc/sinew/client"
 	"github.com/sinew-rpc/sinew/protocol"
 	"github.com/sinew-rpc/sinew/registry"
+	"github.com/sinew-rpc/sinew/selector"
 )
 
 func TestForkTakesTheFirstSuccess(t *testing.T) {
@@ -101,6 +103,134 @@ func TestForkPassesOverTheDeadAndFailsWithAll(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	})
+}
+
+// crowd is a thousand providers, p0 to p999, of which p0 alone is there, and a
+// client of them all.
+type crowd struct {
+	client.SGClient
+	hangs func(addr string) bool // attempts at it end with their context
+
+	pause time.Duration // of all that is asked after the first pick
+	picks atomic.Int32
+	asked atomic.Int32 // how often a filter was, about one provider
+}
+
+const crowded = 1000
+
+// withCrowd runs f in a bubble. Where it is filtered, a filter is asked about each
+// provider, and the selector takes no time.
+func withCrowd(t *testing.T, filtered bool, c *crowd, f func()) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(context.Context, string, int) error { time.Sleep(ms); return nil }, p(0))
+		var listed []registry.Provider
+		for i := range crowded - 1 {
+			listed = append(listed, registry.Provider{Network: "mem", Addr: p(1 + i)})
+		}
+		if err := w.r.Register(t.Context(), registry.RegisterOption{}, listed...); err != nil {
+			t.Fatal(err)
+		}
+		c.SGClient = w.client(t, func(op *client.SGOption) {
+			op.Selector, op.Wrappers, op.RequestTimeout = crowdSelector{c, filtered}, []client.Wrapper{c}, -1
+			if filtered {
+				op.Filters = []selector.Filter{crowdFilter{of: c}}
+			}
+		})
+		f()
+	})
+}
+
+func (*crowd) WrapCall(_ *client.SGOption, next client.CallFunc) client.CallFunc { return next }
+
+func (c *crowd) WrapAttempt(_ *client.SGOption, next client.AttemptFunc) client.AttemptFunc {
+	return func(ctx context.Context, a *client.Attempt) error {
+		if !c.hangs(a.Provider.Addr) {
+			return next(ctx, a)
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+}
+
+type crowdSelector struct {
+	of    *crowd
+	quick bool
+}
+
+func (s crowdSelector) New() selector.Selector { return s }
+
+func (s crowdSelector) Pick(ctx context.Context, info selector.PickInfo, nodes []*selector.Node) *selector.Node {
+	if s.of.picks.Add(1) > 1 && !s.quick {
+		time.Sleep(s.of.pause)
+	}
+	return inOrder{}.Pick(ctx, info, nodes)
+}
+
+type crowdFilter struct {
+	selector.BaseFilter
+	of *crowd
+}
+
+func (f crowdFilter) PerCall(context.Context, selector.PickInfo, *selector.Node) bool {
+	if f.of.asked.Add(1) > crowded {
+		time.Sleep(f.of.pause)
+	}
+	return true
+}
+
+// A fork to all chooses once, however many there are, and looks for nobody in the
+// place of those that are gone.
+func TestForkToAllChoosesOnce(t *testing.T) {
+	c := &crowd{hangs: func(addr string) bool { return addr == p(0) }}
+	withCrowd(t, false, c, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		err := c.Fork(ctx, "Echo.Do", &text{}, nil, 0)
+		wantError(t, err, protocol.DeadlineExceeded, protocol.MaybeRun, "")
+		story, _ := client.Explain(err)
+		if story.Stop != client.StopAll || len(story.Attempts) != crowded || c.picks.Load() != 1 {
+			t.Errorf("%v after %d attempts and %d picks", story.Stop, len(story.Attempts), c.picks.Load())
+		}
+	})
+}
+
+// What is there to be called may take long to find: a fork looks for no more once
+// it is over.
+func TestForkEndsBeforeAllAreCalled(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		providers int
+		filtered  bool
+	}{
+		{"all", 0, true},
+		{"as many as there are", crowded, true},
+		{"half", crowded / 2, false},
+	} {
+		t.Run("answered, "+test.name, func(t *testing.T) {
+			c := &crowd{pause: ms, hangs: func(addr string) bool { return addr != p(0) }}
+			withCrowd(t, test.filtered, c, func() {
+				begun := time.Now()
+				err := c.Fork(context.Background(), "Echo.Do", &text{}, nil, test.providers)
+				if took := time.Since(begun); err != nil || took > 3*ms {
+					t.Errorf("%v after %v, and the first provider answers after %v", err, took, ms)
+				}
+			})
+		})
+		t.Run("deadline, "+test.name, func(t *testing.T) {
+			c := &crowd{pause: ms, hangs: func(string) bool { return true }}
+			withCrowd(t, test.filtered, c, func() {
+				const limit = 100*ms - ms/2
+				ctx, cancel := context.WithTimeout(context.Background(), limit)
+				defer cancel()
+				begun := time.Now()
+				err := c.Fork(ctx, "Echo.Do", &text{}, nil, test.providers)
+				wantError(t, err, protocol.DeadlineExceeded, protocol.MaybeRun, "the caller's context ends")
+				if took := time.Since(begun); took > limit+ms {
+					t.Errorf("returned %v after its deadline", took-limit)
+				}
+			})
+		})
+	}
 }
 
 func TestForkWithNobodyThere(t *testing.T) {

@@ -78,11 +78,25 @@ func (n *runner) run(c *sgClient, ctx context.Context, req any) {
 	n.err = c.attempt(ctx, n.member, &n.target, req, &n.reply)
 }
 
-// next waits for the next attempt that ends.
+// next waits for the next attempt that ends, and returns nil when none runs.
 func (r *race) next() *runner {
+	if r.running == 0 {
+		return nil
+	}
 	n := <-r.ended
 	r.finished(n)
 	return n
+}
+
+// ready is next, but nil when none has ended yet.
+func (r *race) ready() *runner {
+	select {
+	case n := <-r.ended:
+		r.finished(n)
+		return n
+	default:
+		return nil
+	}
 }
 
 // nextWithin is next, but nil when none ends in that time.

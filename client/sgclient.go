@@ -128,7 +128,7 @@ func (c *sgClient) govern(ctx context.Context, counted *often, serviceMethod str
 		return c.nobodyPicked(ctx, &t, err)
 	}
 	if f, several := resp.(*Forked); several {
-		return c.fork(ctx, m, &t, req, f)
+		return c.fork(ctx, v, m, &t, req, f)
 	}
 	counted.attempts.Add(1)
 	if !c.single(&t) {

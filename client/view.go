@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -132,6 +133,19 @@ func (v *view) add(equals []*member) {
 	v.nodes = nodes
 	for _, m := range equals {
 		m.excluded = nil
+	}
+}
+
+// ranked yields all that the call may go to, those that calls choose among first.
+func (v *view) ranked() iter.Seq[*member] {
+	return func(yield func(*member) bool) {
+		for _, nodes := range slices.Concat([][]*selector.Node{v.nodes}, v.behind, [][]*selector.Node{v.apart}) {
+			for _, n := range nodes {
+				if !yield(v.byNode[n]) {
+					return
+				}
+			}
+		}
 	}
 }
 
