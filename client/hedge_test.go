@@ -430,3 +430,34 @@ func TestHedgedCallsShareNothing(t *testing.T) {
 		}
 	})
 }
+
+// wellKnown answers attempts itself.
+type wellKnown struct{}
+
+func (wellKnown) WrapCall(_ *client.SGOption, next client.CallFunc) client.CallFunc { return next }
+
+func (wellKnown) WrapAttempt(*client.SGOption, client.AttemptFunc) client.AttemptFunc {
+	return func(context.Context, *client.Attempt) error { return nil }
+}
+
+// What an AttemptWrapper answers without a call leaves the reply as it is, whoever made
+// the attempt.
+func TestAttemptsThatAWrapperAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil, "a", "b")
+		c := w.client(t, func(op *client.SGOption) {
+			hedging(op)
+			op.Wrappers = []client.Wrapper{wellKnown{}}
+		})
+		for name, call := range map[string]func(resp *text) error{
+			"alone":  func(resp *text) error { return c.Call(context.Background(), "Echo.Other", &text{}, resp) },
+			"hedged": func(resp *text) error { return c.Call(context.Background(), "Echo.Do", &text{}, resp) },
+			"forked": func(resp *text) error { return c.Fork(context.Background(), "Echo.Do", &text{}, resp, 2) },
+		} {
+			resp := text{S: "kept"}
+			if err := call(&resp); err != nil || resp.S != "kept" {
+				t.Errorf("%s: %v, %q", name, err, resp.S)
+			}
+		}
+	})
+}

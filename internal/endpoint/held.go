@@ -23,10 +23,11 @@ func (h *Held) keep(c *Caller, sent *protocol.Header, reply *transport.Reply) {
 }
 
 // Decode reads the reply that is held into resp, as Caller.Call does, returns
-// its metadata, and releases it. There must be one.
+// its metadata, and releases it. Where there is none, since a wrapper made no call,
+// resp is left as it is, as by a call that is made alone.
 func (h *Held) Decode(resp any) (meta map[string]string, err error) {
 	defer h.Release()
-	if resp == Oneway {
+	if resp == Oneway || h.reply == nil {
 		return nil, nil
 	}
 	return h.reply.Header.MetaData, h.caller.decode(&h.name, h.reply, resp)
