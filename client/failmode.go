@@ -22,9 +22,11 @@ import (
 //     the error's RetryAfter), or DeadlineExceeded of the attempt while the call
 //     has time left; or the error says Elsewhere.
 //
-// Before each retry there is a pause (RetryBackoff). A call never goes on beyond
-// its deadline, nor where the retries of all calls are more than RetryBudget
-// allows.
+// Before each retry there is a pause (RetryBackoff), as long as the RetryAfter of
+// what a provider answered where that is longer. An error that says Elsewhere, other
+// than ResourceExhausted, asks for that only once the call was at every provider. A
+// call never goes on beyond its deadline, nor where the retries of all calls are
+// more than RetryBudget allows.
 type FailMode uint8
 
 const (

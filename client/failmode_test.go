@@ -217,6 +217,47 @@ func TestRetryAfterBeyondTheDeadlineEndsTheCall(t *testing.T) {
 	})
 }
 
+// Who says Elsewhere, as the breaker of a method does, keeps no call waiting that
+// another provider may serve.
+func TestElsewhereIsNotWaitedFor(t *testing.T) {
+	for _, mode := range []client.FailMode{client.FailOver, client.FailRetry} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, always, "a", "b", "c")
+			w.providers["a"].refusal.Store(&protocol.Error{Code: protocol.Unavailable, Elsewhere: true, RetryAfter: 900 * time.Millisecond})
+			c := w.client(t, func(op *client.SGOption) {
+				op.FailMode, op.RequestTimeout = mode, 500*time.Millisecond
+			})
+			begun := time.Now()
+			resp, err := client.Invoke[text](context.Background(), c, "Echo.Do", &text{})
+			if err != nil || resp.S != "b" {
+				t.Errorf("%v: answered by %v, %v", mode, resp, err)
+			}
+			if took := time.Since(begun); took > 10*time.Millisecond { // the pause before every retry
+				t.Errorf("%v: took %v", mode, took)
+			}
+		})
+	}
+}
+
+// Where all have said Elsewhere, they are left alone for as long as they ask.
+func TestElsewhereOfAllIsWaitedFor(t *testing.T) {
+	for _, mode := range []client.FailMode{client.FailOver, client.FailRetry} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, always, "a", "b")
+			for _, p := range w.providers {
+				p.refusal.Store(&protocol.Error{Code: protocol.Unavailable, Elsewhere: true, RetryAfter: 300 * time.Millisecond})
+				time.AfterFunc(299*time.Millisecond, func() { p.refusal.Store(nil) })
+			}
+			c := w.client(t, func(op *client.SGOption) { op.FailMode, op.RetryBackoff = mode, -1 })
+			begun := time.Now()
+			resp, err := client.Invoke[text](context.Background(), c, "Echo.Do", &text{})
+			if err != nil || resp.S != "a" || time.Since(begun) != 300*time.Millisecond {
+				t.Errorf("%v: answered by %v, %v after %v", mode, resp, err, time.Since(begun))
+			}
+		})
+	}
+}
+
 // Where there is nobody else, FailOver does not wait to find that out.
 func TestFailOverWithOneProvider(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

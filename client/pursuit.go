@@ -194,24 +194,36 @@ func (p *pursuit) forbids(m *member, err error) Stop {
 		return StopOutcome
 	case p.retried >= p.retries:
 		return StopRetries
-	case p.c.option.FailMode == FailOver && p.alone(m):
+	case p.c.option.FailMode == FailOver && p.nobodyBut(m):
 		return StopProviders
 	}
 	return 0
 }
 
-// pause returns how long to wait before the retry after err. What a provider
-// asks for counts where it spoke for itself, or is called again.
+// pause returns how long to wait before the retry after err.
 func (p *pursuit) pause(err error) time.Duration {
 	var pause time.Duration
 	if p.c.backoff.Initial > 0 {
 		pause = p.c.backoff.Delay(p.retried)
 	}
 	var e *protocol.Error
-	if errors.As(err, &e) && e != nil && (e.Code == protocol.ResourceExhausted || protocol.IsRemote(err) || p.c.option.FailMode == FailRetry) {
+	if errors.As(err, &e) && e != nil && p.heeds(e) {
 		pause = max(pause, e.RetryAfter)
 	}
 	return pause
+}
+
+// heeds reports whether the next attempt waits for as long as e asks. Who says
+// Elsewhere asks for itself alone, unless it is out of room: nobody else is kept
+// waiting by that.
+func (p *pursuit) heeds(e *protocol.Error) bool {
+	switch {
+	case e.Code == protocol.ResourceExhausted:
+		return true
+	case !protocol.IsRemote(e):
+		return p.c.option.FailMode == FailRetry
+	}
+	return !e.Elsewhere || p.nobodyBut(p.visited...)
 }
 
 // again returns where the call is tried again after its attempt at m ended with
@@ -262,10 +274,10 @@ func (c *sgClient) listed(m *member) *member {
 	return nil
 }
 
-// alone reports whether the call may go to nobody but m.
-func (p *pursuit) alone(m *member) bool {
+// nobodyBut reports whether the call may go to none but these.
+func (p *pursuit) nobodyBut(these ...*member) bool {
 	for _, other := range p.c.view.Load().byNode {
-		if other.conn != m.conn && p.target.tagged(other) {
+		if !slices.ContainsFunc(these, func(m *member) bool { return m.conn == other.conn }) && p.target.tagged(other) {
 			return false
 		}
 	}
