@@ -106,9 +106,9 @@ func brokenOff(e *BreakerError, text string) *protocol.Error {
 	return refusal
 }
 
-// resultOf says what an attempt tells the breaker, which is asked about what
-// providers do with calls. That none could be made counts for nothing: with who
-// cannot be reached Failing has to do, and its pauses.
+// resultOf says what an attempt tells of the provider: what providers do with calls
+// counts. That none could be made counts for nothing: with who cannot be reached
+// Failing has to do, and its pauses.
 func resultOf(err error, resp any) breaker.Result {
 	switch {
 	case err == nil && resp == Oneway:
@@ -148,4 +148,19 @@ func unhealthy(err error) bool {
 		return e.Elsewhere && e.RetryAfter == 0
 	}
 	return false
+}
+
+// verdict is what the breaker is told of an attempt. Selectors compare providers,
+// and every failure tells them something; a breaker cuts one off from all calls.
+// So what refuses one method for a while, as a server's breaker does, is an answer
+// to it.
+func verdict(err error, result breaker.Result) breaker.Result {
+	if result != breaker.Failure {
+		return result
+	}
+	var e *protocol.Error // not before: it is on the heap
+	if errors.As(err, &e) && e.Code == protocol.Unavailable && protocol.OutcomeOf(e) == protocol.Refused && e.RetryAfter > 0 {
+		return breaker.Success
+	}
+	return result
 }

@@ -170,6 +170,44 @@ func TestWhatABreakerCounts(t *testing.T) {
 	}
 }
 
+// A provider that refuses may do so for one method alone, as the breaker of a method
+// does: then it says when to come back.
+func TestWhatRefusalsABreakerCounts(t *testing.T) {
+	later := &protocol.Error{Code: protocol.Unavailable, Elsewhere: true, RetryAfter: 900 * time.Millisecond}
+	for _, test := range []struct {
+		name string
+		err  *protocol.Error
+		open bool
+	}{
+		{"unavailable", protocol.NewError(protocol.Unavailable, "no database"), true},
+		{"the breaker of a method", later, false},
+		{"overloaded", &protocol.Error{Code: protocol.ResourceExhausted, Elsewhere: true}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			withFleet(t, 2, withBreaker, func(w *fleet) {
+				w.fail(0, nil)
+				w.providers[0].refusal.Store(test.err)
+				w.sick(5)
+				if open := w.status(0).Breaker == client.BreakerOpen; open != test.open {
+					t.Errorf("after five of them the breaker is open: %v, want %v", open, test.open)
+				}
+			})
+		})
+	}
+	t.Run("as a probe", func(t *testing.T) {
+		withFleet(t, 1, withBreaker, func(w *fleet) {
+			w.fail(0, protocol.NewError(protocol.Unavailable, "no database"))
+			w.sick(5)
+			w.providers[0].refusal.Store(later)
+			time.Sleep(time.Second)
+			w.sick(1)
+			if s := w.status(0); s.Breaker != client.BreakerClosed {
+				t.Errorf("after a refusal, which is an answer, the breaker is %v", s.Breaker)
+			}
+		})
+	})
+}
+
 func TestWhatTheCallerDoesDoesNotCount(t *testing.T) {
 	withFleet(t, 2, withBreaker, func(w *fleet) {
 		for range 100 {

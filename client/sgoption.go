@@ -99,8 +99,9 @@ type SGOption struct {
 	// CircuitBreakerWindow keep calls from it. Failures are what speaks of its
 	// health: deadlines that passed, Unavailable, and ResourceExhausted of an
 	// overloaded provider; not what never left (connections have pauses of
-	// their own), nor a rate limit that says when to come back, nor the
-	// caller's mistake or cancellation. It counts failures and not their part
+	// their own), nor a refusal that says when to come back, as those of a rate
+	// limit and of a method's breaker do, nor the caller's mistake or
+	// cancellation. It counts failures and not their part
 	// of the calls: set it to what the calls of a window may well bring. Where
 	// the breakers of all providers are open, calls fail with a *BreakerError
 	// as cause, and RetryAfter. The default, also for a negative value, is no
