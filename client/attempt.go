@@ -27,7 +27,7 @@ func (c *sgClient) attempt(ctx context.Context, m *member, t *target, req, resp 
 	err := c.attemptAt(ctx, m, t, req, resp)
 	result := resultOf(err, resp)
 	if guard != nil {
-		guard.Report(pass, verdict(err, result))
+		guard.Report(pass, c.verdict(ctx, t.begun, err, result))
 	}
 	if c.measured {
 		m.observe(t.begun, err, result)

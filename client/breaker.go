@@ -1,11 +1,14 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/sinew-rpc/sinew/internal/breaker"
+	"github.com/sinew-rpc/sinew/internal/endpoint"
 	"github.com/sinew-rpc/sinew/internal/log"
 	"github.com/sinew-rpc/sinew/protocol"
 )
@@ -129,7 +132,7 @@ func resultOf(err error, resp any) breaker.Result {
 
 // unhealthy reports whether err speaks of the provider's health, rather than of
 // the caller's mistake or its own cancellation:
-//   - DeadlineExceeded, whoever set the limit;
+//   - DeadlineExceeded, whoever set the limit, but see verdict;
 //   - Unavailable, unless the attempt never left (NotSent), or the provider is
 //     leaving;
 //   - ResourceExhausted with Elsewhere, which is an overloaded provider's, unless
@@ -153,14 +156,52 @@ func unhealthy(err error) bool {
 // verdict is what the breaker is told of an attempt. Selectors compare providers,
 // and every failure tells them something; a breaker cuts one off from all calls.
 // So what refuses one method for a while, as a server's breaker does, is an answer
-// to it.
-func verdict(err error, result breaker.Result) breaker.Result {
+// to it, and a deadline that nobody could have kept tells it nothing.
+func (c *sgClient) verdict(ctx context.Context, begun time.Time, err error, result breaker.Result) breaker.Result {
 	if result != breaker.Failure {
 		return result
 	}
 	var e *protocol.Error // not before: it is on the heap
-	if errors.As(err, &e) && e.Code == protocol.Unavailable && protocol.OutcomeOf(e) == protocol.Refused && e.RetryAfter > 0 {
+	switch {
+	case !errors.As(err, &e):
+	case e.Code == protocol.DeadlineExceeded && given(ctx, begun, e) < c.patience:
+		return breaker.Ignored
+	case e.Code == protocol.Unavailable && protocol.OutcomeOf(e) == protocol.Refused && e.RetryAfter > 0:
 		return breaker.Success
 	}
 	return result
+}
+
+// leastPatience is how long a provider must have had for a deadline to say something
+// about it rather than about the caller.
+const leastPatience = 50 * time.Millisecond
+
+// patience is leastPatience, or half of what the client's own limits give an
+// attempt where that is less: these are how long this client waits for anybody.
+func (o *SGOption) patience() time.Duration {
+	least := leastPatience
+	if o.RequestTimeout > 0 {
+		least = min(least, o.RequestTimeout/2/time.Duration(1+o.Retries))
+	}
+	if o.AttemptTimeout > 0 {
+		least = min(least, o.AttemptTimeout/2)
+	}
+	return least
+}
+
+// given is how long a provider had for an attempt, begun with ctx, that ended with
+// e at a deadline: nothing where there was no connection yet. The wait for room
+// among what it does not read is its own.
+func given(ctx context.Context, begun time.Time, e *protocol.Error) time.Duration {
+	var late *endpoint.OutOfTime
+	deadline, bounded := ctx.Deadline()
+	switch {
+	case errors.As(e, &late):
+		return late.Given
+	case !protocol.IsRemote(e):
+		return 0
+	case !bounded:
+		return math.MaxInt64
+	}
+	return deadline.Sub(begun)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -246,6 +247,145 @@ func TestTimeoutsOpenABreaker(t *testing.T) {
 			t.Errorf("served %v", got)
 		}
 		w.thaw(0)
+	})
+}
+
+// How long a caller waits says nothing of a provider where nobody could have
+// answered: what does is a deadline after 50 ms, or the client's own.
+func TestWhichDeadlinesABreakerCounts(t *testing.T) {
+	const rtt = 5 * ms
+	asked := func(limit time.Duration) func(w *fleet) error {
+		return func(w *fleet) error {
+			ctx, cancel := context.WithTimeout(idempotent, limit)
+			defer cancel()
+			return w.client.Call(ctx, "Echo.Slow", &text{"200ms"}, nil)
+		}
+	}
+	limited := func(change func(*client.SGOption)) func(*client.SGOption) {
+		return func(op *client.SGOption) {
+			withBreaker(op)
+			change(op)
+		}
+	}
+	for _, test := range []struct {
+		name   string
+		change func(*client.SGOption)
+		call   func(w *fleet) error
+		open   bool
+	}{
+		{"a caller without patience", withBreaker, asked(ms), false},
+		{"with too little", withBreaker, asked(50*ms - 1), false},
+		{"with enough", withBreaker, asked(50 * ms), true},
+		{"a RequestTimeout", limited(func(op *client.SGOption) { op.RequestTimeout = 100 * ms }), asked(time.Second), true},
+		{"one that is short for all", limited(func(op *client.SGOption) { op.RequestTimeout = 20 * ms }), asked(time.Second), true},
+		{"and longer than the caller's", limited(func(op *client.SGOption) { op.RequestTimeout = 20 * ms }), asked(ms), false},
+		{"an AttemptTimeout", limited(func(op *client.SGOption) { op.AttemptTimeout = 20 * ms }), asked(time.Second), true},
+		{"what each attempt has of a RequestTimeout", limited(func(op *client.SGOption) {
+			op.FailMode, op.RequestTimeout = client.FailOver, 60*ms
+		}), asked(time.Second), true},
+		{"what a wrapper leaves of one", limited(func(op *client.SGOption) {
+			op.RequestTimeout, op.Wrappers = 200*ms, []client.Wrapper{dawdler(199 * ms)}
+		}), asked(time.Second), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			withFleet(t, 2, test.change, func(w *fleet) {
+				w.net.SetFaults(transport.BothWays(transport.MemPath{Latency: rtt / 2}))
+				var wg sync.WaitGroup
+				for range 60 {
+					wg.Go(func() { _ = test.call(w) }) // late, or refused by a breaker
+				}
+				wg.Wait()
+				for i := range w.providers {
+					if open := w.status(i).Breaker != client.BreakerClosed; open != test.open {
+						t.Errorf("the breaker of %s is %v, want open: %v", p(i), w.status(i).Breaker, test.open)
+					}
+				}
+			})
+		})
+	}
+}
+
+// dawdler takes that long before it lets a call that is slow anyway go on.
+type dawdler time.Duration
+
+func (d dawdler) WrapCall(_ *client.SGOption, next client.CallFunc) client.CallFunc {
+	return func(ctx context.Context, serviceMethod string, req, resp any) error {
+		if serviceMethod == "Echo.Slow" {
+			time.Sleep(time.Duration(d))
+		}
+		return next(ctx, serviceMethod, req, resp)
+	}
+}
+
+// A connection takes its time, the more so where many are made at once.
+func TestWaitsForADialOpenNoBreaker(t *testing.T) {
+	for _, rtt := range []time.Duration{300 * ms, 90 * ms} { // beyond the call's time, and nearly all of it
+		withFleet(t, 1, func(op *client.SGOption) {
+			withBreaker(op)
+			op.RequestTimeout = 100 * ms
+		}, func(w *fleet) {
+			w.net.SetFaults(transport.BothWays(transport.MemPath{Latency: rtt / 2}))
+			w.net.CutAll()
+			synctest.Wait()
+			time.Sleep(time.Minute) // the pause before the next dial
+			var wg sync.WaitGroup
+			for range 20 {
+				wg.Go(func() {
+					err := w.client.Call(context.Background(), "Echo.Say", &text{}, nil)
+					if protocol.CodeOf(err) != protocol.DeadlineExceeded {
+						t.Errorf("at a round trip of %v: %v", rtt, err)
+					}
+				})
+			}
+			wg.Wait()
+			if s := w.status(0); s.Breaker != client.BreakerClosed {
+				t.Errorf("at a round trip of %v the breaker is %v", rtt, s.Breaker)
+			}
+		})
+	}
+}
+
+// Who does not read keeps calls waiting on this side.
+func TestWaitsForRoomOpenABreaker(t *testing.T) {
+	withFleet(t, 1, func(op *client.SGOption) {
+		withBreaker(op)
+		op.RequestTimeout, op.MaxQueued = 100*ms, 1<<10
+	}, func(w *fleet) {
+		w.net.SetFaultsAt(p(0), transport.MemFaults{ToListener: transport.MemPath{Stall: true, Buffer: 1 << 10}})
+		var unsent atomic.Int32
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				err := w.client.Call(context.Background(), "Echo.Say", &text{strings.Repeat("a", 900)}, nil)
+				if protocol.CodeOf(err) == protocol.DeadlineExceeded && protocol.OutcomeOf(err) == protocol.NotSent {
+					unsent.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if s := w.status(0); s.Breaker != client.BreakerOpen || unsent.Load() < 16 {
+			t.Errorf("after %d calls that were not sent the breaker is %v", unsent.Load(), s.Breaker)
+		}
+		w.thaw(0)
+	})
+}
+
+// A call without patience may be the probe, and leaves that to the next if it learns
+// nothing.
+func TestAProbeWithoutPatience(t *testing.T) {
+	withFleet(t, 1, withBreaker, func(w *fleet) {
+		w.fail(0, protocol.NewError(protocol.Unavailable, "no database"))
+		w.sick(5)
+		time.Sleep(time.Second)
+		for range 20 {
+			ctx, cancel := context.WithTimeout(context.Background(), ms)
+			wantError(t, w.client.Call(ctx, "Echo.Slow", &text{"1s"}, nil), protocol.DeadlineExceeded, protocol.MaybeRun, "")
+			cancel()
+		}
+		say(t, w.client)
+		if s := w.status(0); s.Breaker != client.BreakerClosed {
+			t.Errorf("after a probe that was answered the breaker is %v", s.Breaker)
+		}
 	})
 }
 

@@ -31,6 +31,7 @@ type sgClient struct {
 	stale     atomic.Bool          // a new view is about to be made
 	whole     bool                 // no filter asks about each call
 	measured  bool                 // the selector looks at what nodes have learnt
+	patience  time.Duration        // of deadlines that speak of a provider, see breaker.go
 	filtering sync.Pool            // of *[]*selector.Node, scratch for pick
 
 	idempotent methodSet // methods that may run more than once
@@ -66,6 +67,7 @@ func NewSGClient(op SGOption) (SGClient, error) {
 		ready:       make(chan struct{}),
 		connections: make(map[*connection]struct{}),
 		whole:       len(option.Filters) == 0,
+		patience:    option.patience(),
 		backoff:     backoff.Policy{Initial: option.RetryBackoff, Max: option.RetryBackoffMax},
 	}
 	if c.idempotent, err = newMethodSet("Idempotent", option.Idempotent); err != nil {

@@ -101,11 +101,12 @@ type SGOption struct {
 	// overloaded provider; not what never left (connections have pauses of
 	// their own), nor a refusal that says when to come back, as those of a rate
 	// limit and of a method's breaker do, nor the caller's mistake or
-	// cancellation. It counts failures and not their part
-	// of the calls: set it to what the calls of a window may well bring. Where
-	// the breakers of all providers are open, calls fail with a *BreakerError
-	// as cause, and RetryAfter. The default, also for a negative value, is no
-	// breaker; at most 1,048,576.
+	// cancellation. A deadline counts where the provider had 50 ms, or half of
+	// what RequestTimeout or AttemptTimeout give each attempt where that is
+	// less. It counts failures and not their part of the calls: set it to what
+	// the calls of a window may well bring. Where the breakers of all providers
+	// are open, calls fail with a *BreakerError as cause, and RetryAfter. The
+	// default, also for a negative value, is no breaker; at most 1,048,576.
 	CircuitBreakerThreshold int
 	// CircuitBreakerWindow is how long a failure counts, and how long a breaker
 	// stays open before one call, the probe, decides. The default, also for a

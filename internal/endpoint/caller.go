@@ -213,13 +213,13 @@ func (c *Caller) explain(ctx context.Context, h *protocol.Header, x *Exchange, e
 	if !errors.As(err, &e) {
 		return protocol.Errorf(protocol.Internal, "%s: %w", fullName(h), err)
 	}
-	text := e.Message
+	explained, text := *e, e.Message
 	if e.Code == protocol.DeadlineExceeded {
 		within, end := x.Within(ctx)
 		text = LimitText(within)
 		end()
+		explained = *e.WithCause(&OutOfTime{Given: h.Timeout, cause: e.Unwrap()})
 	}
-	explained := *e
 	explained.Message = fullName(h) + ": " + text
 	return &explained
 }

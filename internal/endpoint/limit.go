@@ -83,6 +83,20 @@ func LimitText(ctx context.Context) string {
 	return "no answer before the deadline"
 }
 
+// OutOfTime is in the chain of the error of a call that ended at its deadline.
+type OutOfTime struct {
+	// Given is how long the peer had for the call when it was given to the session;
+	// 0 or less: it came too late for that.
+	Given time.Duration
+	cause error
+}
+
+// Error implements error.
+func (o *OutOfTime) Error() string { return fmt.Sprintf("the peer had %v", o.Given) }
+
+// Unwrap returns what else there is to say.
+func (o *OutOfTime) Unwrap() error { return o.cause }
+
 // waitOn returns what a call made with ctx has to watch: a context whose Done
 // costs nothing more, and the deadline that counts, which is never later than
 // those of the contexts that are passed over.
