@@ -30,7 +30,8 @@ const (
 	// BreakerOpen: none does, until the window is over. The next call is the
 	// probe.
 	BreakerOpen = breaker.Open
-	// BreakerHalfOpen: the probe is under way, and decides.
+	// BreakerHalfOpen: the probe is under way, and decides; the next call does
+	// where that told nothing, as one that its caller cancelled.
 	BreakerHalfOpen = breaker.HalfOpen
 )
 
@@ -73,6 +74,15 @@ func (n *connection) broken() *BreakerError {
 	return n.breakerError(n.guard.RetryAt())
 }
 
+// shut is broken, but nil while a probe is due or under way: that may leave its
+// place to the next call at any moment, and so calls look for themselves.
+func (n *connection) shut() *BreakerError {
+	if n.guard == nil || n.guard.State() == breaker.HalfOpen {
+		return nil
+	}
+	return n.broken()
+}
+
 func (n *connection) breakerError(retryAt time.Time) *BreakerError {
 	o := &n.core.option
 	return &BreakerError{Threshold: o.CircuitBreakerThreshold, Window: o.CircuitBreakerWindow, RetryAt: retryAt}
@@ -92,7 +102,9 @@ func (n *connection) breakerChanged(c breaker.Change) {
 		err = n.breakerError(c.RetryAt)
 	}
 	n.changedLocked(state, err)
-	n.onHealth()
+	if c.To != breaker.HalfOpen { // who looks for themselves need no view
+		n.onHealth()
+	}
 	switch {
 	case c.To == breaker.Closed:
 		log.Infof("sinew: the breaker of %s is closed", n)

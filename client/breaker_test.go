@@ -404,6 +404,53 @@ func TestDialsThatFailOpenNoBreaker(t *testing.T) {
 	})
 }
 
+// A provider that is gone while its breaker is open is no news with every call.
+func TestProbesThatReachNobodyAreToldOnce(t *testing.T) {
+	withFleet(t, 1, withBreaker, func(w *fleet) {
+		w.fail(0, protocol.NewError(protocol.Unavailable, "no database"))
+		w.sick(5)
+		time.Sleep(time.Second)
+		w.providers[0].stop()
+		w.net.SetFaultsAt(p(0), transport.MemFaults{RefuseDials: true})
+		synctest.Wait()
+		before := len(w.changes(0))
+		for range 100 { // within the pause before the next dial
+			if err := w.client.Call(context.Background(), "Echo.Say", &text{}, nil); protocol.OutcomeOf(err) != protocol.NotSent {
+				t.Fatal(err)
+			}
+		}
+		if told := w.changes(0)[before:]; len(told) > 3 { // half-open, connecting, failing
+			t.Errorf("told %d times: %q", len(told), told[:4])
+		}
+	})
+}
+
+// A probe that its caller took back costs the provider no further window.
+func TestAProbeThatIsCancelledLeavesItsPlace(t *testing.T) {
+	withFleet(t, 2, withBreaker, func(w *fleet) {
+		w.fail(0, protocol.NewError(protocol.Unavailable, "no database"))
+		w.sick(5)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		for probed := false; !probed; { // half of the calls go to the other provider
+			ctx, cancel := context.WithCancel(context.Background())
+			call := w.client.Go(ctx, "Echo.Hang", &text{}, nil, nil)
+			synctest.Wait()
+			probed = w.status(0).Breaker == client.BreakerHalfOpen
+			list(t, w.registry, p(1), map[string]string{"a": "view"}) // that is made meanwhile
+			synctest.Wait()
+			cancel()
+			<-call.Done
+		}
+		if got := w.served(); got[0] == 0 {
+			t.Errorf("served %v", got)
+		}
+		if s := w.status(0); s.Breaker != client.BreakerClosed {
+			t.Errorf("after a probe that was answered the breaker is %v", s.Breaker)
+		}
+	})
+}
+
 // A oneway that was written says nothing of whether it is served.
 func TestAOnewayIsNoProbe(t *testing.T) {
 	withFleet(t, 1, withBreaker, func(w *fleet) {
@@ -414,7 +461,7 @@ func TestAOnewayIsNoProbe(t *testing.T) {
 			if err := w.client.Notify(context.Background(), "Echo.Say", &text{}); err != nil {
 				t.Errorf("a oneway in place of a probe: %v", err)
 			}
-			if s := w.status(0); s.Breaker != client.BreakerOpen {
+			if s := w.status(0); s.Breaker != client.BreakerHalfOpen {
 				t.Errorf("after a oneway the breaker is %v", s.Breaker)
 			}
 		}

@@ -93,6 +93,9 @@ func (c *sgClient) exclusion(ctx context.Context, m *member, t *target, attempts
 	if why := c.fits(ctx, m, t); why != "" {
 		return why
 	}
+	if e := m.conn.broken(); e != nil {
+		return e.Error() // its probe is under way, or it opened since the view was made
+	}
 	if _, _, err := m.conn.status(); m.conn.failing.Load() && err != nil {
 		return fmt.Sprintf("failing: %v", err)
 	}

@@ -97,10 +97,10 @@ func newView(members []*member, state registry.State, tags map[string]string, ex
 		if !hasTags(m.provider().Tags, tags) {
 			m.excluded = fmt.Errorf("%w: %v, not %v", errTags, m.provider().Tags, tags)
 			v.apart = append(v.apart, m.node)
-			v.waitFor(m.conn.broken())
+			v.waitFor(m.conn.shut())
 			continue
 		}
-		if e := m.conn.broken(); e != nil {
+		if e := m.conn.shut(); e != nil {
 			m.excluded = e
 			broken = append(broken, m.node)
 			v.waitFor(e)

@@ -51,9 +51,10 @@ type Breaker struct {
 	// long that ran. It is not asked about calls that their caller cancelled.
 	// It may run concurrently. The default is MethodFailed.
 	Failure func(err error, took time.Duration) bool
-	// OnChange is told when the breaker of a method opens, probes or closes. It
-	// may run concurrently, on the goroutine of a request. The default logs
-	// openings as warnings, closings as information.
+	// OnChange is told when the breaker of a method opens, probes or closes; of
+	// probes of which nothing is learnt, such as those that their callers cancel,
+	// the first alone is told. It may run concurrently, on the goroutine of a
+	// request. The default logs openings as warnings, closings as information.
 	OnChange func(serviceMethod string, state BreakerState)
 
 	methods perMethod[breaker.Breaker]

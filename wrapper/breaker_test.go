@@ -216,11 +216,14 @@ func TestAProbeThatALimitRefuses(t *testing.T) {
 		collect(t, slog.LevelError)
 		b := &wrapper.Breaker{Threshold: 1}
 		moods, c := moody(t, b)
-		for _, mood := range []protocol.Code{protocol.Unavailable, protocol.ResourceExhausted} {
-			moods.set(protocol.NewError(mood, ""))
+		for _, test := range []struct {
+			mood protocol.Code
+			want wrapper.BreakerState
+		}{{protocol.Unavailable, wrapper.BreakerOpen}, {protocol.ResourceExhausted, wrapper.BreakerHalfOpen}} {
+			moods.set(protocol.NewError(test.mood, ""))
 			_ = show(t.Context(), c, "Show")
-			if state := b.States()["Moods.Show"]; state != wrapper.BreakerOpen {
-				t.Errorf("after %v it is %v", mood, state)
+			if state := b.States()["Moods.Show"]; state != test.want {
+				t.Errorf("after %v it is %v", test.mood, state)
 			}
 			time.Sleep(time.Second)
 		}

@@ -14,7 +14,8 @@ const (
 	Closed State = iota
 	// Open: none does. When the window is over the next call is the probe.
 	Open
-	// HalfOpen: the probe is under way, and no other call passes.
+	// HalfOpen: a probe is under way, and no other call passes; or nothing was
+	// learnt of it, and the next call is the probe.
 	HalfOpen
 )
 
@@ -40,7 +41,8 @@ const (
 	// Failure: it is not.
 	Failure
 	// Ignored: the call tells nothing, as one that its caller cancelled. A
-	// probe of which nothing is learnt leaves its place to the next call.
+	// probe of which nothing is learnt leaves its place to the next call, and
+	// is no change: however many there are, nobody is told.
 	Ignored
 )
 
@@ -147,7 +149,7 @@ func (b *Breaker) probe() (Pass, bool) {
 		return Pass{}, false
 	}
 	b.retryAt.Store(b.after(now))
-	if stateOf(word) == HalfOpen { // the probe before is late: the first to report decides
+	if stateOf(word) == HalfOpen { // the probe before is late, or told nothing: the first to tell decides
 		b.mu.Unlock()
 		return Pass{word}, true
 	}
@@ -176,7 +178,8 @@ func (b *Breaker) Report(p Pass, r Result) {
 		change = b.becomeLocked(Closed)
 	case r == Ignored:
 		b.retryAt.Store(now)
-		change = b.becomeLocked(Open)
+		b.mu.Unlock()
+		return
 	case stateOf(p.word) == HalfOpen || b.countLocked(now):
 		b.retryAt.Store(b.after(now))
 		change = b.becomeLocked(Open)

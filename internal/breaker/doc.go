@@ -4,7 +4,8 @@
 // A [Breaker] is closed until Threshold failures fall within Window. It is then
 // open, and refuses, for one Window. The first call after that is the probe:
 // while it is under way the breaker is half-open and refuses all others, and
-// what becomes of it decides. Every change of state begins a new generation,
+// what becomes of it decides; where that tells nothing the next call is the probe,
+// and nothing has changed. Every change of state begins a new generation,
 // and the result of a call that began in an older one counts for nothing: it
 // tells of the time before.
 //
