@@ -329,7 +329,7 @@ func TestFirstProviderIsWaitedFor(t *testing.T) {
 		c := newSG(t, n, r, nil)
 		begun := time.Now()
 		err := c.Call(context.Background(), "Echo.Say", &text{}, nil)
-		wantError(t, err, protocol.DeadlineExceeded, protocol.NotSent, "first list")
+		wantError(t, err, protocol.DeadlineExceeded, protocol.NotSent, "of which the registry lists none")
 		if took := time.Since(begun); took != client.DefaultRequestTimeout {
 			t.Errorf("gave up after %v", took)
 		}

@@ -200,7 +200,7 @@ func (c *sgClient) currentView(ctx context.Context) (*view, error) {
 		return c.view.Load(), nil
 	case <-ctx.Done():
 		what := "the registry's first list of the providers of %q"
-		if v != nil {
+		if c.view.Load() != nil { // a list came meanwhile, and nobody is on it
 			what = "a first provider of %q, of which the registry lists none"
 		}
 		return nil, waitedTooLong(ctx, fmt.Sprintf(what, c.option.AppKey))
