@@ -51,7 +51,7 @@ func (m *member) observe(begun time.Time, err error, result breaker.Result) {
 
 func (c *sgClient) attemptAt(ctx context.Context, m *member, t *target, req, resp any) error {
 	if c.attempts == nil {
-		return m.conn.call(ctx, t.call, 0, t.info.ServiceMethod, req, resp)
+		return m.conn.call(ctx, t.call, t, 0, t.info.ServiceMethod, req, resp)
 	}
-	return c.attempts(ctx, &Attempt{Number: t.info.Attempt, Provider: m.node.Provider, ServiceMethod: t.info.ServiceMethod, conn: m.conn, call: t.call, req: req, resp: resp})
+	return c.attempts(ctx, &Attempt{Number: t.info.Attempt, Provider: m.node.Provider, ServiceMethod: t.info.ServiceMethod, conn: m.conn, target: *t, req: req, resp: resp})
 }

@@ -28,6 +28,9 @@ type connection struct {
 	hook          stateHook
 	onForsaken    func() // told on a worker, see unlisted.go; nil where nothing is ever unlisted
 	onHealth      func() // told, maybe with mu held, when fit may have changed; nil where nobody chooses
+	// elsewhere reports whether a call that waits here could go on to another
+	// provider; nil where nobody chooses.
+	elsewhere func(ctx context.Context, t target, but *connection) bool
 
 	guard *breaker.Breaker // nil: none
 
@@ -37,7 +40,8 @@ type connection struct {
 	// current is what calls use; nil when the next must dial. It is stored
 	// with mu held and loaded without.
 	current atomic.Pointer[transport.Session]
-	// failing says that the last session or dial failed. Stored with mu held.
+	// failing says that the last session or dial failed, or that a dial takes long.
+	// Stored with mu held.
 	failing atomic.Bool
 	// unwell says that it is failing or degraded, so that a choice among
 	// providers can do without this one. Stored with mu held.
@@ -82,7 +86,8 @@ func (n *connection) String() string { return n.network + " " + n.addr }
 
 // call makes one attempt, within limit too where that is positive. A session that
 // turns out to be dead or going away before the call got onto it is replaced once.
-func (n *connection) call(ctx context.Context, pc *perCall, limit time.Duration, serviceMethod string, req, resp any) error {
+// t is what the call looks for, nil where nobody chooses.
+func (n *connection) call(ctx context.Context, pc *perCall, t *target, limit time.Duration, serviceMethod string, req, resp any) error {
 	var x endpoint.Exchange // no literal: that would be made beside it and copied
 	var ok bool
 	if x.Service, x.Method, ok = endpoint.SplitName(serviceMethod); !ok {
@@ -93,9 +98,9 @@ func (n *connection) call(ctx context.Context, pc *perCall, limit time.Duration,
 		x.Limit(ctx, limit)
 	}
 	if pc.replyMeta != nil {
-		return n.callForMeta(ctx, &x, pc.replyMeta)
+		return n.callForMeta(ctx, &x, t, pc.replyMeta)
 	}
-	return n.make(ctx, &x)
+	return n.make(ctx, &x, t)
 }
 
 func noName(serviceMethod string) error {
@@ -103,17 +108,17 @@ func noName(serviceMethod string) error {
 }
 
 // callForMeta makes x for a caller that wants the reply's metadata.
-func (n *connection) callForMeta(ctx context.Context, x *endpoint.Exchange, to *map[string]string) error {
+func (n *connection) callForMeta(ctx context.Context, x *endpoint.Exchange, t *target, to *map[string]string) error {
 	var meta map[string]string
 	x.ReplyMeta = &meta
-	err := n.make(ctx, x)
+	err := n.make(ctx, x, t)
 	if err == nil {
 		*to = withoutReserved(meta)
 	}
 	return err
 }
 
-func (n *connection) make(ctx context.Context, x *endpoint.Exchange) error {
+func (n *connection) make(ctx context.Context, x *endpoint.Exchange, t *target) error {
 	caller := &n.core.caller
 	if _, raw := x.Req.(*protocol.Message); raw {
 		caller = &n.core.raw
@@ -126,14 +131,14 @@ func (n *connection) make(ctx context.Context, x *endpoint.Exchange) error {
 		}
 		n.leave(s, err)
 	}
-	return n.makeAnew(ctx, caller, x)
+	return n.makeAnew(ctx, caller, x, t)
 }
 
 // makeAnew is make where there is no session, or no more.
-func (n *connection) makeAnew(ctx context.Context, caller *endpoint.Caller, x *endpoint.Exchange) error {
+func (n *connection) makeAnew(ctx context.Context, caller *endpoint.Caller, x *endpoint.Exchange, t *target) error {
 	ctx, end := x.Within(ctx)
 	defer end()
-	s, err := n.connect(ctx)
+	s, err := n.connect(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -160,14 +165,17 @@ func (n *connection) onEnd(s *transport.Session, err error) {
 }
 
 // leave takes s out of use for new calls. A session that ended, or was told to
-// go, before its peer had answered anything is a failed dial.
+// go, before its peer had answered anything is a failed dial. So is one whose peer
+// went without a word, where others can be called: the next dial would hang, and it
+// is not to be a call that waits for it.
 func (n *connection) leave(s *transport.Session, cause error) {
 	n.mu.Lock()
 	if n.current.Load() == s {
 		n.current.Store(nil)
 		_, answered := s.PeerLeft()
 		_, longest := n.redial.Bounds(maxFailures)
-		if (answered || time.Since(n.live[s]) > longest) && n.degraded == nil {
+		worked := answered || time.Since(n.live[s]) > longest
+		if worked && n.degraded == nil && (n.onHealth == nil || !wentSilent(s.Cause())) {
 			n.recoveredLocked()
 			n.changedLocked(Idle, cause)
 		} else {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,11 +27,16 @@ type dialling struct {
 	err     *protocol.Error
 }
 
+// errSlow is why a provider is unwell whose dial has kept a call waiting for half
+// of its time.
+var errSlow = errors.New("client: the connection is not there yet")
+
 // connect returns the session that calls use now. Where there is none it waits
 // for the dial in flight or starts one: at most one runs at a time, on no
-// caller's goroutine, and each caller waits no longer than its own ctx. In the
+// caller's goroutine, and each caller waits no longer than its own ctx, or half of
+// what is left of that where the call could go on to another provider. In the
 // pause after a failure it fails at once.
-func (n *connection) connect(ctx context.Context) (*transport.Session, error) {
+func (n *connection) connect(ctx context.Context, t *target) (*transport.Session, error) {
 	s, d, err := n.begin()
 	switch {
 	case err != nil:
@@ -38,15 +44,62 @@ func (n *connection) connect(ctx context.Context) (*transport.Session, error) {
 	case s != nil:
 		return s, nil
 	}
-	select {
-	case <-d.done:
-	case <-ctx.Done():
-		return nil, waitedTooLong(ctx, "a connection to "+n.String())
-	}
-	if d.err != nil {
-		return nil, d.err
+	if err := n.wait(ctx, d, t); err != nil {
+		return nil, err
 	}
 	return d.session, nil
+}
+
+// wait waits for d.
+func (n *connection) wait(ctx context.Context, d *dialling, t *target) error {
+	patience := n.patience(ctx, t)
+	var half <-chan time.Time
+	if patience > 0 {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		half = timer.C
+	}
+	for {
+		select {
+		case <-d.done:
+			return d.error()
+		case <-ctx.Done():
+			return waitedTooLong(ctx, "a connection to "+n.String())
+		case <-half:
+			if n.elsewhere(ctx, *t, n) {
+				n.slow(d)
+				return unavailable(errSlow, fmt.Sprintf("%s was not reached in %v, half of the time that was left", n, patience.Round(time.Millisecond)))
+			}
+		}
+	}
+}
+
+// patience is after how long a call asks whether it could go elsewhere, 0 for never.
+func (n *connection) patience(ctx context.Context, t *target) time.Duration {
+	deadline, bounded := ctx.Deadline()
+	if !bounded || n.elsewhere == nil || t.stays {
+		return 0
+	}
+	return time.Until(deadline) / 2
+}
+
+// slow has other providers called until d is over.
+func (n *connection) slow(d *dialling) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.dialling == d && n.closed == nil {
+		n.failing.Store(true)
+		n.lastErr = cmp.Or(n.lastErr, errSlow)
+		n.healthLocked()
+	}
+}
+
+// error returns why the dial failed, once it is over.
+func (d *dialling) error() error {
+	if d.err == nil {
+		return nil // and no *protocol.Error that is nil
+	}
+	return d.err
 }
 
 // begin returns the current session, or else the dial in flight, which it

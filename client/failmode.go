@@ -10,9 +10,9 @@ import (
 // FailMode says what becomes of a call whose attempt failed.
 //
 // In every mode an attempt that met a lost connection, or a provider that is
-// leaving, and certainly did not run, is none: the call moves on to another
-// provider, to each at most once and at most 8 times, without a pause and
-// outside the budget. So a provider that leaves costs no call.
+// leaving, or waited half of its time for a connection, and certainly did not run,
+// is none: the call moves on to another provider, to each at most once and at most
+// 8 times, without a pause and outside the budget. So a provider that leaves costs no call.
 //
 // Beyond that, FailOver and FailRetry try again up to Retries times, when both
 // of this hold:

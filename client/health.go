@@ -1,6 +1,8 @@
 package client
 
 import (
+	"errors"
+	"syscall"
 	"time"
 
 	"github.com/sinew-rpc/sinew/internal/log"
@@ -53,6 +55,19 @@ func (n *connection) missed(s *transport.Session, err *HeartbeatError) {
 	n.changedLocked(Degraded, err)
 	n.forsakeLocked()
 	log.Warningf("sinew: %s is degraded: %v", n, err)
+}
+
+// wentSilent reports whether a session ended because nothing more came from its
+// peer's host, as when that lost its power. The kernel that gives such a host up
+// says so, or that it has lost the way to it.
+func wentSilent(cause error) bool {
+	for _, silence := range []error{syscall.EHOSTUNREACH, syscall.ENETUNREACH, transport.ErrStalled} {
+		if errors.Is(cause, silence) {
+			return true
+		}
+	}
+	var e interface{ Timeout() bool }
+	return errors.As(cause, &e) && e.Timeout()
 }
 
 // alive notes a sign of life on s.

@@ -61,8 +61,9 @@ type Option struct {
 	// the error says which it was. The default is 1 s; negative is none.
 	RequestTimeout time.Duration
 	// DialTimeout bounds the making of one connection, TLS handshake included.
-	// A call waits for it no longer than its own time. The default is 3 s;
-	// negative is none.
+	// A call waits for it no longer than its own time; one that could go on to
+	// another provider, no longer than half of that. The default is 3 s; negative
+	// is none.
 	DialTimeout time.Duration
 	// WriteTimeout ends a connection whose socket takes nothing for so long,
 	// and on Linux one whose peer acknowledges nothing. The default is 10 s.

@@ -16,6 +16,7 @@ type target struct {
 	info  selector.PickInfo
 	call  *perCall
 	tried []*member // they were gone or leaving
+	stays bool      // it has nowhere else to go, whoever else there is
 	begun time.Time // when the attempt that is being made began
 }
 
@@ -119,6 +120,20 @@ func (c *sgClient) fitting(ctx context.Context, v *view, nodes []*selector.Node,
 		scratch = append(scratch, n)
 	}
 	return scratch
+}
+
+// couldGoOn reports whether a call that waits for a connection to one provider could
+// go on to another, which is well and which it was not at.
+func (c *sgClient) couldGoOn(ctx context.Context, t target, but *connection) bool {
+	for _, m := range c.view.Load().byNode {
+		if m.conn == but || m.provider().Draining || !m.conn.fit() || t.triedAt(m) {
+			continue
+		}
+		if c.fits(ctx, m, &t) == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // nobody says why no provider could be chosen.

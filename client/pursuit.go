@@ -145,6 +145,7 @@ func (p *pursuit) move(m *member) *member {
 		return nil
 	}
 	p.moved++
+	p.target.stays = p.target.stays || p.moved == maxMoves
 	p.c.counts.moves.Add(1)
 	return next
 }

@@ -60,7 +60,7 @@ func (c *rpcClient) Call(ctx context.Context, serviceMethod string, req, resp an
 	if pc.err != nil {
 		return funnel(pc.err)
 	}
-	return funnel(c.conn.call(ctx, pc, c.option.RequestTimeout, serviceMethod, req, resp))
+	return funnel(c.conn.call(ctx, pc, nil, c.option.RequestTimeout, serviceMethod, req, resp))
 }
 
 // end is the end of the chain: a closure, since a method value is one more frame
@@ -72,7 +72,7 @@ func (c *rpcClient) end() CallFunc {
 			return pc.err
 		}
 		if c.attempts == nil {
-			return c.conn.call(ctx, pc, 0, serviceMethod, req, resp)
+			return c.conn.call(ctx, pc, nil, 0, serviceMethod, req, resp)
 		}
 		return c.attempt(ctx, pc, serviceMethod, req, resp)
 	}
@@ -80,7 +80,7 @@ func (c *rpcClient) end() CallFunc {
 
 // attempt makes the call's one attempt through the wrappers that want it.
 func (c *rpcClient) attempt(ctx context.Context, pc *perCall, serviceMethod string, req, resp any) error {
-	return c.attempts(ctx, &Attempt{Provider: c.provider, ServiceMethod: serviceMethod, conn: c.conn, call: pc, req: req, resp: resp})
+	return c.attempts(ctx, &Attempt{Provider: c.provider, ServiceMethod: serviceMethod, conn: c.conn, target: target{call: pc}, req: req, resp: resp})
 }
 
 // Shutdown implements RPCClient.

@@ -123,6 +123,7 @@ func (c *sgClient) govern(ctx context.Context, counted *often, serviceMethod str
 	t.info.ServiceMethod, t.info.Key, t.info.Tags = serviceMethod, pc.key, c.tagsOf(pc)
 	t.call = pc
 	if replies, all := resp.(Replies); all {
+		t.stays = true // it is for each of them
 		return c.broadcast(ctx, v, &t, req, replies)
 	}
 	m, err := c.pick(ctx, v, &t)
@@ -130,6 +131,7 @@ func (c *sgClient) govern(ctx context.Context, counted *often, serviceMethod str
 		return c.nobodyPicked(ctx, &t, err)
 	}
 	if f, several := resp.(*Forked); several {
+		t.stays = true // it is at the others too
 		return c.fork(ctx, v, m, &t, req, f)
 	}
 	counted.attempts.Add(1)

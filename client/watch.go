@@ -130,7 +130,7 @@ func (c *sgClient) newNode(p registry.Provider) *selector.Node {
 
 func (c *sgClient) newConnection(p registry.Provider) *connection {
 	n := newConnection(c.core, p.Network, p.Addr)
-	n.onForsaken, n.onHealth = c.dropForsaken, c.viewChanged
+	n.onForsaken, n.onHealth, n.elsewhere = c.dropForsaken, c.viewChanged, c.couldGoOn
 	c.mu.Lock()
 	c.connections[n] = struct{}{}
 	c.mu.Unlock()

@@ -34,7 +34,7 @@ type Attempt struct {
 	ServiceMethod string
 
 	conn      *connection
-	call      *perCall
+	target    target
 	req, resp any
 }
 
@@ -85,5 +85,5 @@ func attempt(ctx context.Context, a *Attempt) error {
 	if a.conn == nil {
 		return invalid("%.128q: an AttemptWrapper passed on an Attempt of its own: pass on the one it was given", a.ServiceMethod)
 	}
-	return a.conn.call(ctx, a.call, 0, a.ServiceMethod, a.req, a.resp)
+	return a.conn.call(ctx, a.target.call, &a.target, 0, a.ServiceMethod, a.req, a.resp)
 }
