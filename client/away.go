@@ -9,9 +9,8 @@ import (
 // A provider that says goaway is about to end, as a rule, and its clients are the
 // first to know. For a moment they choose others, where there are any: a
 // connection that is made in the instant in which a listener closes is reset by
-// the kernel, unseen by the server, and what was written on it may have run for
-// all that its caller can tell. The registry ends the moment early, when it lists
-// another instance.
+// the kernel, unseen by the server, and a call would have waited for it in vain (see
+// waryLocked). The registry ends the moment early, when it lists another instance.
 
 // awayFor is how long: longer than a drain with nothing to wait for takes, and
 // than a consumer without a watch needs to read the list again.

@@ -57,6 +57,7 @@ type connection struct {
 	failures int                              // in a row
 	retryAt  time.Time                        // no dial before
 	lastErr  error                            // of the last failure; nil when there is none
+	toldToGo bool                             // the last session was
 	degraded error                            // what its heartbeats say of the provider; nil: nothing bad
 	revival  *time.Timer                      // of a dial that nobody waits for, or nil
 	awayEnd  *time.Timer                      // of being away, or nil
@@ -172,7 +173,8 @@ func (n *connection) leave(s *transport.Session, cause error) {
 	n.mu.Lock()
 	if n.current.Load() == s {
 		n.current.Store(nil)
-		_, answered := s.PeerLeft()
+		left, answered := s.PeerLeft()
+		n.toldToGo = left
 		_, longest := n.redial.Bounds(maxFailures)
 		worked := answered || time.Since(n.live[s]) > longest
 		if worked && n.degraded == nil && (n.onHealth == nil || !wentSilent(s.Cause())) {

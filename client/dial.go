@@ -22,6 +22,7 @@ var errGoneAtOnce = errors.New("client: the provider let the connection go at on
 // dialling is a dial that callers wait for. session and err are set before done
 // is closed; one of them is nil.
 type dialling struct {
+	wary    bool // the listener may be about to close
 	done    chan struct{}
 	session *transport.Session
 	err     *protocol.Error
@@ -126,7 +127,7 @@ func (n *connection) begin() (*transport.Session, *dialling, *protocol.Error) {
 }
 
 func (n *connection) startLocked() {
-	d := &dialling{done: make(chan struct{})}
+	d := &dialling{wary: n.waryLocked(), done: make(chan struct{})}
 	n.dialling = d
 	n.changedLocked(Connecting, n.lastErr)
 	n.core.workers.Go(func() { n.dial(d) })
@@ -134,7 +135,7 @@ func (n *connection) startLocked() {
 
 // dial makes a session and tells those who wait.
 func (n *connection) dial(d *dialling) {
-	s, err := n.open()
+	s, err := n.open(d.wary)
 	n.mu.Lock()
 	n.dialling = nil
 	if n.closed != nil && err != nil {
@@ -161,7 +162,32 @@ func (n *connection) dial(d *dialling) {
 	}
 }
 
-func (n *connection) open() (*transport.Session, error) {
+// waryLocked reports whether a new connection is to be answered before a call is put
+// on it, with n.mu held: where the provider has just said goaway, or was not to be
+// reached, its listener may be about to close. The kernel accepts for that one to the
+// last, and then resets what the process never saw: a request that had been written
+// there may have run for all that its caller can tell. Of a provider that is degraded
+// its heartbeats say enough.
+func (n *connection) waryLocked() bool {
+	return (n.toldToGo || n.failures > 0) && n.degraded == nil
+}
+
+// open makes a session; a wary one asks for a sign of the provider's own.
+func (n *connection) open(wary bool) (*transport.Session, error) {
+	begun := time.Now()
+	s, err := n.openAtOnce()
+	if err != nil || !wary {
+		return s, err
+	}
+	limit := cmp.Or(n.core.option.DialTimeout, DefaultDialTimeout) // a process that hangs never answers
+	if err := s.Ping(n.ctx, begun.Add(limit)); err != nil {
+		_ = s.Close() // err says more
+		return nil, fmt.Errorf("client: the new connection was not answered: %w", err)
+	}
+	return s, nil
+}
+
+func (n *connection) openAtOnce() (*transport.Session, error) {
 	o := &n.core.option
 	conn, err := transport.Dial(n.ctx, n.network, n.addr, transport.DialOptions{
 		TLSConfig:   o.TLSConfig,
@@ -184,7 +210,7 @@ func (n *connection) adoptLocked(s *transport.Session) error {
 	case s.Err() != nil:
 		return fmt.Errorf("%w: %w", errGoneAtOnce, s.Cause())
 	}
-	n.live[s] = time.Now()
+	n.live[s], n.toldToGo = time.Now(), false
 	if !s.Usable() {
 		return errGoneAtOnce
 	}

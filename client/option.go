@@ -60,10 +60,12 @@ type Option struct {
 	// and all attempts. The context's deadline counts where it is earlier, and
 	// the error says which it was. The default is 1 s; negative is none.
 	RequestTimeout time.Duration
-	// DialTimeout bounds the making of one connection, TLS handshake included.
+	// DialTimeout bounds the making of one connection, TLS handshake included, and
+	// the provider's first answer where it has just said goaway or was not to be
+	// reached: no call is put on such a connection before.
 	// A call waits for it no longer than its own time; one that could go on to
 	// another provider, no longer than half of that. The default is 3 s; negative
-	// is none.
+	// is none, but for the first answer, which has 3 s then.
 	DialTimeout time.Duration
 	// WriteTimeout ends a connection whose socket takes nothing for so long,
 	// and on Linux one whose peer acknowledges nothing. The default is 10 s.
