@@ -11,6 +11,7 @@ import (
 // connection that is made in the instant in which a listener closes is reset by
 // the kernel, unseen by the server, and a call would have waited for it in vain (see
 // waryLocked). The registry ends the moment early, when it lists another instance.
+// Of one that asks for another connection in place of an old one nothing of that holds.
 
 // awayFor is how long: longer than a drain with nothing to wait for takes, and
 // than a consumer without a watch needs to read the list again.
@@ -18,8 +19,8 @@ const awayFor = time.Second
 
 // goesAway notes a goaway on the session that calls use.
 func (n *connection) goesAway(s *transport.Session) {
-	if n.onHealth == nil {
-		return // nobody else can be chosen
+	if n.onHealth == nil || s.PeerRenews() {
+		return // nobody else can be chosen, or need be
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

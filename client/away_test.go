@@ -60,6 +60,19 @@ func TestAProviderAloneIsDialledThoughItSaidGoAway(t *testing.T) {
 	})
 }
 
+// A connection that is old says nothing of its provider.
+func TestAProviderWhoseConnectionIsOldIsCalledOn(t *testing.T) {
+	withFleet(t, 2, nil, func(w *fleet) {
+		w.providers[0].session(0).Renew("it is old")
+		if s := w.status(0); s.Excluded != nil {
+			t.Errorf("it is not called: %v", s.Excluded)
+		}
+		if got := w.served(); got[0] == 0 {
+			t.Errorf("it was not called at once: %v", got)
+		}
+	})
+}
+
 // A provider that was replaced is called as soon as the registry says so.
 func TestAnotherInstanceIsCalledAtOnce(t *testing.T) {
 	withFleet(t, 2, nil, func(w *fleet) {

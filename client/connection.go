@@ -180,10 +180,11 @@ func (n *connection) leave(s *transport.Session, cause error) {
 		if worked && n.degraded == nil && (n.onHealth == nil || !wentSilent(s.Cause())) {
 			n.recoveredLocked()
 			n.changedLocked(Idle, cause)
+			n.renewLocked(s)
 		} else {
 			n.failedLocked(cause)
+			n.forsakeLocked()
 		}
-		n.forsakeLocked()
 	}
 	n.mu.Unlock()
 }

@@ -146,6 +146,7 @@ func (n *connection) dial(d *dialling) {
 	}
 	if err != nil {
 		n.failedLocked(err)
+		n.forsakeLocked()
 		n.core.refresh()
 		d.err = unavailable(err, fmt.Sprintf("%s cannot be reached: %v", n, err))
 	} else {

@@ -4,14 +4,16 @@ import (
 	"slices"
 
 	"github.com/sinew-rpc/sinew/internal/log"
+	"github.com/sinew-rpc/sinew/transport"
 )
 
 // A registry that loses an entry says nothing about the provider. One that is
 // listed no more is therefore called on for as long as the connection to it
 // answers heartbeats: until it says goaway, which whoever leaves in order does,
-// or the connection is lost. It is never dialled again. One that said before that
-// it is about to leave, or of which the registry knows that it unregistered, is
-// let go at once.
+// or the connection is lost. It is never dialled again, but for one that asks for
+// another connection in place of an old one: that is dialled once more at once. One
+// that said before that it is about to leave, or of which the registry knows that it
+// unregistered, is let go at once.
 
 // unlisted sorts those who are listed no more into kept and gone.
 func (c *sgClient) unlisted(before map[string]*member, left []string) (kept []*member, gone []*connection) {
@@ -60,11 +62,13 @@ func (c *sgClient) dropForsaken() {
 }
 
 // unlist says that the registry lists the provider no more: the connection lasts
-// as long as the session that calls use now. It reports whether there is one.
+// as long as the session that calls use now, or that takes its place. It reports
+// whether there is one.
 func (n *connection) unlist() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.unlisted = n.closed == nil && n.current.Load() != nil
+	renewing := n.unlisted && n.dialling != nil
+	n.unlisted = n.closed == nil && (n.current.Load() != nil || renewing)
 	return n.unlisted
 }
 
@@ -81,6 +85,16 @@ func (n *connection) isForsaken() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.unlisted && n.closed != nil
+}
+
+// renewLocked sees to a connection that is unlisted and has lost its session in
+// order, with n.mu held.
+func (n *connection) renewLocked(lost *transport.Session) {
+	if n.unlisted && n.closed == nil && lost.PeerRenews() {
+		n.startLocked()
+		return
+	}
+	n.forsakeLocked()
 }
 
 // forsakeLocked ends a connection that is unlisted and has lost its session, or

@@ -113,6 +113,53 @@ func TestVanishedProviderIsCalledOn(t *testing.T) {
 	})
 }
 
+// Connections that become old are replaced, though the provider is listed no more.
+func TestVanishedProviderIsCalledOnWhenItsConnectionsBecomeOld(t *testing.T) {
+	forget(t, nil, func(w *forgetful) {
+		w.net.SetFaults(transport.BothWays(transport.MemPath{Latency: time.Millisecond}))
+		w.lists(nil)
+		for i := range 6 {
+			time.Sleep(10 * time.Minute)
+			w.provider.session(i).Renew("it is old")
+			if i%2 == 0 { // during the dial too
+				time.Sleep(1500 * time.Microsecond)
+			}
+			w.lists(nil)
+			say(w, w.client)
+			time.Sleep(time.Second)
+			if s := w.status(); s == nil || !s.Unlisted || s.State != client.Connected || s.Excluded != nil {
+				w.Fatalf("the provider is %+v, want it kept", s)
+			}
+			if n := int(w.provider.accepted.Load()); n != i+2 {
+				w.Fatalf("%d connections after %d became old", n, i+1)
+			}
+		}
+	})
+}
+
+// One that asks for another connection and then is not there, or leaves, is gone.
+func TestVanishedProviderThatCannotBeRenewedGoes(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		leave func(w *forgetful)
+	}{
+		{"it leaves", func(w *forgetful) { w.provider.goaway.Store(true) }},
+		{"nobody listens", func(w *forgetful) { _ = w.provider.ln.Close() }},
+		{"its host is not there", func(w *forgetful) { w.net.SetFaultsAt("a", transport.MemFaults{HangDials: true}) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			forget(t, nil, func(w *forgetful) {
+				w.lists(nil)
+				w.wantKept()
+				test.leave(w)
+				w.provider.session(0).Renew("it is old")
+				time.Sleep(client.DefaultDialTimeout)
+				w.wantGone()
+			})
+		})
+	}
+}
+
 // Who is connected is kept, who is not is not: nobody dials what is not listed.
 func TestVanishedProviderWithoutConnectionIsGone(t *testing.T) {
 	forget(t, nil, func(w *forgetful) {

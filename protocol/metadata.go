@@ -19,6 +19,7 @@ const (
 	MetaRequestID  = "sinew-request-id"
 	MetaRetryAfter = "sinew-retry-after" // in a response, milliseconds
 	MetaErrorID    = "sinew-error-id"    // in a response, see RegisterError
+	MetaComeAgain  = "sinew-come-again"  // in a goaway that concerns the connection alone; any value
 
 	// Of the hello frame.
 	MetaMaxMessage = "sinew-max-message" // bytes

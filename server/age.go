@@ -20,7 +20,7 @@ func (p *Peer) limitAgeLocked(limit time.Duration) {
 	}
 	spread := limit / ageJitter
 	age := limit - spread + rand.N(2*spread+1)
-	p.aging = time.AfterFunc(age, func() { p.session.GoAway(oldAgeReason) })
+	p.aging = time.AfterFunc(age, func() { p.session.Renew(oldAgeReason) })
 }
 
 // stopAgingLocked is for a connection that has ended.

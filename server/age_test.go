@@ -26,6 +26,9 @@ func TestConnectionsAreToldToGoAtTheirAge(t *testing.T) {
 				if reason := <-c.away; !strings.Contains(reason, "MaxConnectionAge") {
 					t.Errorf("told %q", reason)
 				}
+				if !c.PeerRenews() {
+					t.Error("not told to come again")
+				}
 				told <- time.Since(begun)
 			}()
 		}

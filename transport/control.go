@@ -68,8 +68,9 @@ func (s *Session) PeerAccepts(compressor string) bool {
 // onGoAway notes that the peer takes nothing new. This side half-closes when
 // its calls are answered and its handlers have replied: see afterCall.
 func (s *Session) onGoAway(h *protocol.Header) {
+	_, renews := h.MetaData[protocol.MetaComeAgain]
 	s.mu.Lock()
-	s.peerGone = true
+	s.peerGone, s.peerRenews = true, renews
 	s.mu.Unlock()
 	if s.cfg.OnGoAway != nil {
 		s.cfg.OnGoAway(s, h.Error)
@@ -80,22 +81,30 @@ func (s *Session) onGoAway(h *protocol.Header) {
 // are refused as Draining, oneways are served, and calls of this side go on.
 // The session ends when the peer has nothing left and closes its direction. It
 // does not wait; saying it again does nothing.
-func (s *Session) GoAway(reason string) {
+func (s *Session) GoAway(reason string) { s.goAway(reason, nil) }
+
+// Renew is GoAway where only the connection is to end: this side serves on, and the
+// peer, where it knows that word, may connect again at once.
+func (s *Session) Renew(reason string) {
+	s.goAway(reason, map[string]string{protocol.MetaComeAgain: "1"})
+}
+
+func (s *Session) goAway(reason string, meta map[string]string) {
 	s.mu.Lock()
 	if s.goneAway.Load() || s.err != nil {
 		s.mu.Unlock()
 		return
 	}
 	s.goneAway.Store(true)
-	s.out.appendGoAway(reason)
+	s.out.appendGoAway(reason, meta)
 	s.unlockAndFlush(false)
 }
 
 // appendGoAway queues the one goaway of a session, outside every bound. It must
 // not overtake a large request that was queued before it: the peer would close
 // without having seen that.
-func (o *outbox) appendGoAway(reason string) {
-	head := protocol.AppendFrameHead(nil, &protocol.Header{MessageType: protocol.TypeGoAway, Error: reason}, 0)
+func (o *outbox) appendGoAway(reason string, meta map[string]string) {
+	head := protocol.AppendFrameHead(nil, &protocol.Header{MessageType: protocol.TypeGoAway, Error: reason, MetaData: meta}, 0)
 	if len(o.large) == 0 && len(o.current.large) == 0 { // those being written may come back
 		o.appendSmall(head, nil)
 		return
@@ -136,7 +145,7 @@ func (s *Session) farewell(err error) {
 		return
 	}
 	s.goneAway.Store(true)
-	s.out.appendGoAway(err.Error())
+	s.out.appendGoAway(err.Error(), nil)
 	s.out.closeWrite = true
 	s.unlockAndFlush(false)
 	_ = s.conn.SetReadDeadline(time.Now().Add(lingerTime)) // an error is met by the read

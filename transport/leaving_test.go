@@ -43,3 +43,40 @@ func TestLeavingIsSaidOnceAfterHello(t *testing.T) {
 		t.Errorf("it said %v", types)
 	}
 }
+
+// What the peer is told of a goaway is whether the other side serves on.
+func TestRenewIsAGoAwayThatSaysToComeAgain(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		leave  func(s *Session)
+		renews bool
+	}{
+		{"goaway", func(s *Session) { s.GoAway("bye") }, false},
+		{"renew", func(s *Session) { s.Renew("bye") }, true},
+		{"goaway, then renew", func(s *Session) { s.GoAway("bye"); s.Renew("not said") }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a, b := pairOf(t, "mem", "")
+			var workers Workers
+			defer workers.Close()
+			reasons := make(chan string, 2)
+			told, err := NewSession(b, &SessionConfig{Workers: &workers, OnGoAway: func(_ *Session, reason string) { reasons <- reason }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer told.Close()
+			tells, err := NewSession(a, &SessionConfig{Workers: &workers})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tells.Close()
+			test.leave(tells)
+			if reason := <-reasons; reason != "bye" {
+				t.Errorf("the reason is %q", reason)
+			}
+			if left, _ := told.PeerLeft(); !left || told.PeerRenews() != test.renews || tells.Usable() {
+				t.Errorf("left %v, renews %v", left, told.PeerRenews())
+			}
+		})
+	}
+}

@@ -167,17 +167,18 @@ type Session struct {
 
 	mu sync.Mutex
 	// Guarded by mu:
-	err      error           // why the session ended; nil while it lives
-	pending  seqTable[*call] // calls of this side, by their Seq
-	out      outbox
-	tasks    seqTable[running] // requests and oneways being served, by the peer's Seq
-	pausing  bool              // the reader waits for room
-	peerGone bool              // the peer sent one
-	answered bool              // the peer has answered anything at all
-	unpause  chan struct{}
-	peerComp string // compressors the peer accepts, comma list
-	written  uint64 // bytes that the socket took
-	entered  uint64 // requests and oneways that became tasks
+	err        error           // why the session ended; nil while it lives
+	pending    seqTable[*call] // calls of this side, by their Seq
+	out        outbox
+	tasks      seqTable[running] // requests and oneways being served, by the peer's Seq
+	pausing    bool              // the reader waits for room
+	peerGone   bool              // the peer sent one
+	peerRenews bool              // and serves on
+	answered   bool              // the peer has answered anything at all
+	unpause    chan struct{}
+	peerComp   string // compressors the peer accepts, comma list
+	written    uint64   // bytes that the socket took
+	entered    uint64   // requests and oneways that became tasks
 }
 
 // NewSession starts a session on conn, which it owns from now on. A TLS
@@ -205,7 +206,7 @@ func NewSession(conn net.Conn, cfg *SessionConfig) (*Session, error) {
 	}
 	if cfg.Leaving != "" {
 		s.goneAway.Store(true)
-		s.out.appendGoAway(cfg.Leaving)
+		s.out.appendGoAway(cfg.Leaving, nil)
 	}
 	s.wg.Add(1)
 	go s.readLoop()
@@ -297,6 +298,14 @@ func (s *Session) PeerLeft() (left, answered bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.peerGone, s.answered
+}
+
+// PeerRenews reports whether the peer said goaway for the connection alone: it
+// serves on, and may be connected to again at once.
+func (s *Session) PeerRenews() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.peerRenews
 }
 
 // LastHeard returns when a byte last arrived from the peer. A clock that is set
