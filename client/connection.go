@@ -180,6 +180,7 @@ func (n *connection) leave(s *transport.Session, cause error) {
 		if worked && n.degraded == nil && (n.onHealth == nil || !wentSilent(s.Cause())) {
 			n.recoveredLocked()
 			n.changedLocked(Idle, cause)
+			n.reachableLocked()
 			n.renewLocked(s)
 		} else {
 			n.failedLocked(cause)

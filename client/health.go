@@ -101,14 +101,27 @@ func (n *connection) forgive() {
 }
 
 // reviveLaterLocked dials after a pause though no call needs it, with n.mu held:
-// who is unwell is not called, so nobody else would. A negative pause is never.
+// who is unwell is not called, so nobody else would, and who has identities may wait
+// to be called. A negative pause is never.
 func (n *connection) reviveLaterLocked(pause time.Duration) {
 	if n.revival != nil {
 		n.revival.Stop()
 		n.revival = nil
 	}
-	if pause >= 0 && n.onHealth != nil && n.closed == nil {
+	if pause >= 0 && (n.onHealth != nil || n.isCalled()) && n.closed == nil {
 		n.revival = time.AfterFunc(pause, n.revive)
+	}
+}
+
+// isCalled reports whether the provider may call this side back: it finds it by its
+// identities, on the connection that is there.
+func (n *connection) isCalled() bool { return len(n.core.option.Identities) > 0 }
+
+// reachableLocked makes up for a connection that was in order and has ended, with
+// n.mu held, where the provider may want to call on it.
+func (n *connection) reachableLocked() {
+	if n.isCalled() {
+		n.reviveLaterLocked(n.redial.Delay(0))
 	}
 }
 

@@ -105,8 +105,11 @@ type Option struct {
 	// protocol.MaxMetaSize bytes. A call's own metadata wins.
 	MetaData map[string]string
 	// Identities are the names by which a provider finds this client, to call
-	// it, if it accepts them. They are claimed anew on every connection. A name
-	// holds no comma, CR, LF or NUL.
+	// it, if it accepts them. They are claimed anew on every connection, and a
+	// connection that ends is made anew though no call needs it, after the pauses
+	// that RedialInitial and RedialMax say; the first call makes the first one.
+	// Without Heartbeat a client that makes no calls does not notice that its
+	// provider is gone without a word. A name holds no comma, CR, LF or NUL.
 	Identities []string
 
 	// Wrappers are put round every call, the first outermost. One that

@@ -40,13 +40,23 @@ func PeerFrom(ctx context.Context) *Peer {
 }
 
 // Peers returns the connected clients of an identity, in the order in which it
-// was accepted. One process may be there more than once, by several connections.
+// was accepted; those whose connection is about to end, since either side has said
+// goaway, come last. One process may be there more than once, by several connections.
 // The identity of a client is known some time after it connected: see
 // Option.Identify.
 func (s *SGServer) Peers(identity string) []*Peer {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.identities[identity])
+	peers := slices.Clone(s.identities[identity])
+	s.mu.Unlock()
+	staying, leaving := peers[:0], []*Peer(nil)
+	for _, p := range peers {
+		if p.session.Usable() {
+			staying = append(staying, p)
+		} else {
+			leaving = append(leaving, p)
+		}
+	}
+	return append(staying, leaving...)
 }
 
 // Identity returns the identities of the client that Option.Identify accepted,

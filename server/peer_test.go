@@ -92,6 +92,46 @@ func TestServerCallsItsClients(t *testing.T) {
 	})
 }
 
+// A client that has connected anew while its old connection finishes is called on the
+// new one.
+func TestPeersWhoseConnectionEndsComeLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, mem := on(t, server.Option{Identify: acceptAll, RequestTimeout: time.Minute})
+		running(t, s)
+		old := participant(t, mem, "tx-1")
+		release := make(chan struct{})
+		slow := endpoint.NewTyped(func(context.Context, *AddRequest) (*AddReply, error) { <-release; return &AddReply{}, nil })
+		if err := old.table.Handle("Slow.Do", slow); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		first := s.Peers("tx-1")[0]
+		called := make(chan error)
+		go func() { called <- first.Call(t.Context(), "Slow.Do", &AddRequest{}, nil) }()
+		synctest.Wait()
+		participant(t, mem, "tx-1")
+		participant(t, mem, "tx-1")
+		synctest.Wait()
+		before := s.Peers("tx-1")
+		if len(before) != 3 || before[0] != first {
+			t.Fatalf("%d peers, the first one first: %v", len(before), before[0] == first)
+		}
+		old.GoAway("it has connected anew")
+		synctest.Wait()
+		if after := s.Peers("tx-1"); !slices.Equal(after, []*server.Peer{before[1], before[2], first}) {
+			t.Errorf("of three peers, the first one is not last when its connection is about to end")
+		}
+		close(release)
+		if err := <-called; err != nil {
+			t.Errorf("the call that was running: %v", err)
+		}
+		synctest.Wait()
+		if n := len(s.Peers("tx-1")); n != 2 {
+			t.Errorf("%d peers, when the old connection has ended", n)
+		}
+	})
+}
+
 // TestCallToAClientIsCompressedAsItAnnounced looks at the request on the wire.
 func TestCallToAClientIsCompressedAsItAnnounced(t *testing.T) {
 	for announced, want := range map[string]protocol.CompressType{"gzip,zstd": protocol.CompressTypeZstd, "gzip": protocol.CompressTypeNone} {
