@@ -98,10 +98,11 @@ func TestDrainEndsWhereSomebodyAlwaysComesAgain(t *testing.T) {
 		come    func(*latecomers)
 		latency time.Duration
 		runs    time.Duration // what is being served takes
+		leave   func(*latecomers)
 	}{
-		"one after the other":      {(*latecomers).pass, 0, 0},
-		"a crowd":                  {func(l *latecomers) { l.stay(60) }, 5 * time.Millisecond, 0},
-		"a crowd, and a long call": {func(l *latecomers) { l.stay(60) }, 5 * time.Millisecond, 3 * time.Second},
+		"one after the other":      {(*latecomers).pass, 0, 0, (*latecomers).leave},
+		"a crowd":                  {func(l *latecomers) { l.stay(60) }, 5 * time.Millisecond, 0, (*latecomers).leaveKnowing},
+		"a crowd, and a long call": {func(l *latecomers) { l.stay(60) }, 5 * time.Millisecond, 3 * time.Second, (*latecomers).leaveKnowing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -128,7 +129,7 @@ func TestDrainEndsWhereSomebodyAlwaysComesAgain(t *testing.T) {
 				if err := <-answer; err != nil {
 					t.Error(err)
 				}
-				late.leave()
+				test.leave(&late)
 				if n := late.told.Load(); n < 10 {
 					t.Errorf("%d calls were told", n)
 				}
