@@ -114,6 +114,7 @@ func (p *provider) accept() {
 		p.mu.Lock()
 		p.sessions = append(p.sessions, s)
 		p.mu.Unlock()
+		p.sendAway(s) // a handler may have run already, and told all others to go
 	}
 }
 
