@@ -87,21 +87,25 @@ func (c *sgClient) pickFiltered(ctx context.Context, v *view, t *target) (*membe
 // that has anybody for it. Who has become unwell since the view was made comes
 // after all who are well.
 func (c *sgClient) candidates(ctx context.Context, v *view, t *target, scratch []*selector.Node) []*selector.Node {
-	found := c.fitting(ctx, v, v.nodes, t, (*connection).fit, scratch)
-	if len(found) == 0 {
-		found = c.fitting(ctx, v, v.nodes, t, (*connection).admits, found)
+	found := c.firstFitting(ctx, v, v.nodes, v.behind, t, scratch)
+	if len(found) == 0 && len(t.call.tags) > 0 {
+		found = c.firstFitting(ctx, v, v.apart[0], v.apart[1:], t, found)
 	}
-	for _, nodes := range v.behind {
+	return found
+}
+
+// firstFitting appends to scratch those of best that the call may go to, or else those
+// of the first list behind it that has any.
+func (c *sgClient) firstFitting(ctx context.Context, v *view, best []*selector.Node, behind [][]*selector.Node, t *target, scratch []*selector.Node) []*selector.Node {
+	found := c.fitting(ctx, v, best, t, (*connection).fit, scratch)
+	if len(found) == 0 {
+		found = c.fitting(ctx, v, best, t, (*connection).admits, found)
+	}
+	for _, nodes := range behind {
 		if len(found) > 0 {
-			return found
+			break
 		}
 		found = c.fitting(ctx, v, nodes, t, (*connection).admits, found)
-	}
-	if len(found) == 0 && len(t.call.tags) > 0 {
-		found = c.fitting(ctx, v, v.apart, t, (*connection).fit, found)
-	}
-	if len(found) == 0 && len(t.call.tags) > 0 {
-		found = c.fitting(ctx, v, v.apart, t, (*connection).admits, found)
 	}
 	return found
 }

@@ -129,6 +129,35 @@ func TestAShiftedCallAvoidsWhoIsUnwell(t *testing.T) {
 	})
 }
 
+// Who is about to leave, or wants no calls, gets those with tags of their own only where
+// nobody else has these.
+func TestAShiftedCallAvoidsWhoWantsNoCalls(t *testing.T) {
+	for name, change := range map[string]func(*registry.Provider){
+		"draining":          func(p *registry.Provider) { p.Draining = true },
+		"a negative weight": func(p *registry.Provider) { p.Weight = -1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			withTagged(t, []map[string]string{idc("lf"), idc("yf"), idc("yf")}, func(w *fleet) {
+				away := client.With(context.Background(), client.Tags(idc("yf")))
+				reluctant := registry.Provider{Network: "mem", Addr: p(1), Tags: idc("yf")}
+				change(&reluctant)
+				if err := w.registry.Register(context.Background(), registry.RegisterOption{}, reluctant); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				if got := w.whoAnswers(away, 60); got["p2"] != 60 {
+					t.Errorf("beside another: %v", got)
+				}
+				w.tag(2, idc("lf"))
+				synctest.Wait()
+				if got := w.whoAnswers(away, 60); got["p1"] != 60 {
+					t.Errorf("alone: %v", got)
+				}
+			})
+		})
+	}
+}
+
 // Tags move to and fro under callers: no call fails, and none is answered by a
 // provider that was, all the time of the call, elsewhere.
 func TestTagsMoveUnderCalls(t *testing.T) {

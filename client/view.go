@@ -35,7 +35,7 @@ func (m *member) well() bool {
 type view struct {
 	nodes  []*selector.Node           // those that may be chosen, shared with the selector
 	behind [][]*selector.Node         // those for calls that were at all of nodes, the better first; breakers last
-	apart  []*selector.Node           // those without the client's tags, for calls with other ones
+	apart  [][]*selector.Node         // those without the client's tags, for calls with other ones; as nodes and behind
 	byNode map[*selector.Node]*member // of both: all that are ever called
 	list   []*member                  // all, by key
 	state  registry.State
@@ -85,8 +85,7 @@ var errRecovering = errors.New("it has just recovered")
 // tags are what those have that are called.
 func newView(members []*member, state registry.State, tags map[string]string, exclude func(*member) error) *view {
 	v := &view{state: state, list: make([]*member, 0, len(members)), byNode: make(map[*selector.Node]*member)}
-	var ranked [ranks][]*member
-	var broken []*selector.Node
+	var own, apart ranking
 	for _, m := range members {
 		m = &member{node: m.node, conn: m.conn, unlisted: m.unlisted, excluded: exclude(m)}
 		v.list = append(v.list, m)
@@ -95,51 +94,71 @@ func newView(members []*member, state registry.State, tags map[string]string, ex
 		}
 		v.byNode[m.node] = m
 		if !hasTags(m.provider().Tags, tags) {
+			_ = v.rank(m, &apart) // that it has other tags says more
 			m.excluded = fmt.Errorf("%w: %v, not %v", errTags, m.provider().Tags, tags)
-			v.apart = append(v.apart, m.node)
-			v.waitFor(m.conn.shut())
 			continue
 		}
-		if e := m.conn.shut(); e != nil {
-			m.excluded = e
-			broken = append(broken, m.node)
-			v.waitFor(e)
-			continue
-		}
-		var r rank
-		r, m.excluded = rankOf(m)
-		ranked[r] = append(ranked[r], m)
+		m.excluded = v.rank(m, &own)
 	}
-	for _, equals := range ranked {
-		v.add(equals)
+	v.nodes, v.behind = own.best(), own.behind()
+	for _, n := range v.nodes {
+		v.byNode[n].excluded = nil
 	}
-	v.behind = append(v.behind, broken) // the window may be over when they are asked
+	v.apart = append([][]*selector.Node{apart.best()}, apart.behind()...)
 	return v
 }
 
-// add adds members that are called where nobody is who was added before.
-func (v *view) add(equals []*member) {
-	if len(equals) == 0 {
-		return
+// ranking is who is called before whom.
+type ranking struct {
+	equals [ranks][]*selector.Node
+	broken []*selector.Node // their breakers were open: the window may be over when they are asked
+}
+
+// rank gives m its place in r, and returns why that is not the first.
+func (v *view) rank(m *member, r *ranking) error {
+	if e := m.conn.shut(); e != nil {
+		v.waitFor(e)
+		r.broken = append(r.broken, m.node)
+		return e
 	}
-	nodes := make([]*selector.Node, len(equals))
-	for i, m := range equals {
-		nodes[i] = m.node
+	at, why := rankOf(m)
+	r.equals[at] = append(r.equals[at], m.node)
+	return why
+}
+
+// first is the first rank that somebody has.
+func (r *ranking) first() int {
+	for i, nodes := range r.equals {
+		if len(nodes) > 0 {
+			return i
+		}
 	}
-	if v.nodes != nil {
-		v.behind = append(v.behind, nodes)
-		return
+	return len(r.equals)
+}
+
+// best returns those whom calls are made to, nil when there is nobody; behind those
+// for calls that were at all of them.
+func (r *ranking) best() []*selector.Node {
+	if i := r.first(); i < len(r.equals) {
+		return r.equals[i]
 	}
-	v.nodes = nodes
-	for _, m := range equals {
-		m.excluded = nil
+	return nil
+}
+
+func (r *ranking) behind() [][]*selector.Node {
+	var lists [][]*selector.Node
+	for _, nodes := range r.equals[min(r.first()+1, len(r.equals)):] {
+		if len(nodes) > 0 {
+			lists = append(lists, nodes)
+		}
 	}
+	return append(lists, r.broken)
 }
 
 // ranked yields all that the call may go to, those that calls choose among first.
 func (v *view) ranked() iter.Seq[*member] {
 	return func(yield func(*member) bool) {
-		for _, nodes := range slices.Concat([][]*selector.Node{v.nodes}, v.behind, [][]*selector.Node{v.apart}) {
+		for _, nodes := range slices.Concat([][]*selector.Node{v.nodes}, v.behind, v.apart) {
 			for _, n := range nodes {
 				if !yield(v.byNode[n]) {
 					return
