@@ -177,8 +177,8 @@ type Session struct {
 	answered   bool              // the peer has answered anything at all
 	unpause    chan struct{}
 	peerComp   string // compressors the peer accepts, comma list
-	written    uint64   // bytes that the socket took
-	entered    uint64   // requests and oneways that became tasks
+	written    uint64 // bytes that the socket took
+	entered    uint64 // requests and oneways that became tasks
 }
 
 // NewSession starts a session on conn, which it owns from now on. A TLS
