@@ -746,7 +746,7 @@ func TestRefreshHastensNothingWhileTheStoreFails(t *testing.T) {
 		refresh(consumer, 20*time.Second) // until the pauses are long
 		reads := w.server.Calls("get")
 		refresh(consumer, time.Minute)
-		if n := w.server.Calls("get") - reads; n > 25 { // one in 2.5 s to 5 s
+		if n := w.server.Calls("get") - reads; n > 40 { // one in 2.5 s to 5 s, and what else asks at times; signals came 600 times
 			w.Errorf("%d reads in a minute of a store that is down", n)
 		}
 		w.server.Fail(fakestore.Faults{})
