@@ -1,5 +1,6 @@
 // Package zookeeper makes ZooKeeper known to registry/libkv, by docker/libkv's
-// own driver on github.com/samuel/go-zookeeper. Importing it is enough:
+// own driver on github.com/samuel/go-zookeeper, all but its lists. Importing it is
+// enough:
 //
 //	import _ "github.com/sinew-rpc/sinew/registry/libkv/zookeeper"
 //
@@ -10,17 +11,26 @@
 // bounds to 2 to 20 of its ticks. TLS and passwords are not among what the driver
 // has: it takes them in a Config and does nothing, so they are refused here.
 //
-// What to know of ZooKeeper: a list takes a round trip for each provider, and a
-// server does some tens of thousands in a second. Every consumer lists at each
+// libkv's List begins anew whenever a child vanished since it began, so that a list
+// of a thousand hardly ever ends while some tens of them leave in a second, and it
+// fails as a whole where one child cannot be read. The store of this package lists by
+// itself: who has left is left out, and what cannot be read, for its ACL say, has the
+// value "\x01", which is no entry. libkv's store keeps its connection to itself, so
+// there are two for each store.
+//
+// What to know of ZooKeeper: a list takes a round trip for each provider, eight at a
+// time, and a server does some tens of thousands in a second. Every consumer lists at each
 // change, and anew after half a TTL, so of large applications the TTL decides what
 // a server is asked at rest: with a thousand providers and two hundred consumers,
 // 3,200 reads a second at 2 min; at the default of 15 s it would be eight times as
-// many. ZooKeeper's default for connections from one address, maxClientCnxns, is 60.
+// many. ZooKeeper's default for connections from one address, maxClientCnxns, is 60:
+// enough for 30 processes.
 package zookeeper
 
 import (
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/docker/libkv"
 	"github.com/docker/libkv/store"
@@ -35,6 +45,9 @@ const Backend = store.ZK
 
 func init() { libkv.AddStore(Backend, New) }
 
+// defaultTimeout is libkv's for a session.
+const defaultTimeout = 10 * time.Second
+
 // New opens a store on the servers addrs, host:port each. It waits for nothing:
 // a server that is down is told by the first call. cfg may be nil; TLS and
 // passwords in it are an error. The first call sends the log of the driver, a
@@ -44,7 +57,52 @@ func New(addrs []string, cfg *store.Config) (store.Store, error) {
 		return nil, errors.New("libkv/zookeeper: the driver knows neither TLS nor passwords: reach ZooKeeper through a tunnel, or give libkv.New a store of your own")
 	}
 	quieten()
-	return driver.New(addrs, cfg)
+	kv, err := driver.New(addrs, cfg)
+	if err != nil {
+		return nil, err
+	}
+	timeout := defaultTimeout
+	if cfg != nil && cfg.ConnectionTimeout != 0 {
+		timeout = cfg.ConnectionTimeout
+	}
+	conn, _, err := zk.Connect(addrs, timeout)
+	if err != nil {
+		kv.Close()
+		return nil, err
+	}
+	return &lenient{Store: kv, lister: newLister(conn)}, nil
+}
+
+// lenient is libkv's store with lists that do not fail for the sake of one child.
+type lenient struct {
+	store.Store
+	lister *lister
+	closed sync.Once
+}
+
+// List returns the children of directory, and store.ErrKeyNotFound where it is
+// missing. After Close it fails.
+func (s *lenient) List(directory string) ([]*store.KVPair, error) { return s.lister.list(directory) }
+
+// Get returns the value of key. libkv's asks for an invalid path where the value is
+// soh, so whoever is to put it right, or to remove it, could not.
+func (s *lenient) Get(key string) (*store.KVPair, error) {
+	pair, err := s.Store.Get(key)
+	if errors.Is(err, zk.ErrInvalidPath) {
+		return s.lister.get(key)
+	}
+	return pair, err
+}
+
+// Close ends both connections. It waits for lists under way, and may be called more
+// than once.
+func (s *lenient) Close() {
+	s.closed.Do(func() {
+		var listing sync.WaitGroup
+		defer listing.Wait()
+		listing.Go(s.lister.close)
+		s.Store.Close()
+	})
 }
 
 // quieten replaces the driver's logger, which writes to standard error each
