@@ -272,6 +272,9 @@ func (d *deployment) ensemble() (addrs []string) {
 		if !mine || s.Hostname != name {
 			d.Errorf("%s: hostname %q and ZOO_MY_ID %q do not agree with ZOO_SERVERS", name, s.Hostname, s.Environment["ZOO_MY_ID"])
 		}
+		if s.Environment["ZOO_AUTOPURGE_PURGEINTERVAL"] == "" {
+			d.Errorf("%s never purges its logs, to which each renewal of an entry adds", name)
+		}
 		if want := []string{name + ":/data", name + "-log:/datalog"}; !slices.Equal(s.Volumes, want) {
 			d.Errorf("%s: volumes %q, want %q", name, s.Volumes, want)
 		}

@@ -10,6 +10,22 @@
 // Keys are flat in etcd: "a/b" stands under "/a/b", with or without a key "/a".
 // Indexes are revisions of modification, so comparing them is sound whoever
 // wrote.
+//
+// # What an etcd must be told
+//
+// etcd keeps every value that a key ever had until it is told to compact, which by
+// default it is not, and takes no write of anybody when its database has reached
+// 2 GiB (etcdserver: mvcc: database space exceeded). A provider writes its entry anew
+// every Interval, 17,280 times a day by default: of 3 kB, which is what an entry with
+// a handful of methods has, that is 75 MB a day. Ten providers fill an etcd in three
+// days, a thousand in three quarters of an hour. So start each server with
+//
+//	--auto-compaction-mode=periodic --auto-compaction-retention=10m
+//
+// or less: registry/libkv arms a watch anew that fell behind what was compacted. The
+// driver does not compact by itself, because that removes the history of all keys,
+// and others may want theirs. docs/operating.md says how to see how full an etcd is,
+// and what to do when it is full.
 package etcdv3
 
 import (

@@ -24,7 +24,9 @@
 // a server is asked at rest: with a thousand providers and two hundred consumers,
 // 3,200 reads a second at 2 min; at the default of 15 s it would be eight times as
 // many. ZooKeeper's default for connections from one address, maxClientCnxns, is 60:
-// enough for 30 processes.
+// enough for 30 processes. Each renewal of an entry goes to the server's log of
+// transactions, 54 MB a day for a provider with an entry of 3 kB, and the server keeps
+// all logs unless autopurge.purgeInterval is set, which by default it is not.
 package zookeeper
 
 import (
