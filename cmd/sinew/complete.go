@@ -17,6 +17,9 @@ func completeMethod(t *target) completion {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
+		if t.settle(c.Flags().Changed) != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
 		r, err := t.open(c.Context(), "")
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -57,6 +60,9 @@ func completeApp(t *target) completion {
 // completeProvider completes providers, as the registry names them.
 func completeProvider(t *target) completion {
 	return func(c *cobra.Command, _ []string, begun string) (words []string, _ cobra.ShellCompDirective) {
+		if t.settle(c.Flags().Changed) != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
 		r, err := t.open(c.Context(), "")
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp

@@ -35,19 +35,20 @@ func newRoot() *cobra.Command {
 		Short: "Looks into services that speak sinew, and calls them",
 		Long: `Looks into services that speak sinew, and calls them: one by its address, or an
 application by its registry. The flags --addr, --registry, --app and --auth may
-stand in the environment, as SINEW_ADDR, SINEW_REGISTRY, SINEW_APP and SINEW_AUTH.`,
+stand in the environment, as SINEW_ADDR, SINEW_REGISTRY, SINEW_APP and SINEW_AUTH;
+a flag that is given counts for more, and --registry for more than SINEW_ADDR.`,
 		Version:       version(),
 		Args:          knownCommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
 			if verbose {
 				log.SetHandler(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			} else {
 				log.SetHandler(slog.DiscardHandler)
 			}
-			return nil
+			return t.settle(c.Flags().Changed)
 		},
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {

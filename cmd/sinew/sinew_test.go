@@ -378,3 +378,50 @@ func TestCompletion(t *testing.T) {
 	_, out, _ = play(t, nil, "", "__complete", "pi")
 	wantText(t, "commands", out, "ping\t")
 }
+
+// An address that was left in the environment is another fleet's: a flag that says
+// whom counts for more.
+func TestFlagsCountForMoreThanTheEnvironment(t *testing.T) {
+	r := "bolt://" + filepath.Join(t.TempDir(), "flags.db")
+	meant := startProvider(t, setup{Registry: r, App: "shop", Orders: true})
+	other := startProvider(t, setup{Orders: true})
+	awaitListed(t, []string{"SINEW_REGISTRY=" + r}, "shop", 1)
+	env := []string{"SINEW_ADDR=" + other.addr}
+
+	code, out, errs := play(t, env, "", "ls", "--registry", r)
+	if code != exitOK || errs != "" || strings.Contains(out, other.addr) {
+		t.Errorf("ls --registry: exit %d, %s%s", code, out, errs)
+	}
+	wantText(t, "ls --registry", out, `shop: 1 provider in `, `tcp@`+meant.addr+` +up `)
+	_, out, _ = play(t, append(env, "SINEW_REGISTRY="+r), "", "ls")
+	wantText(t, "both in the environment", out, `tcp@`+other.addr+` +up `)
+	_, out, _ = play(t, []string{"SINEW_REGISTRY=" + r}, "", "ls", "--addr", other.addr)
+	wantText(t, "ls --addr", out, `tcp@`+other.addr+` +up `)
+	_, out, _ = play(t, env, "", "__complete", "--registry", r, "drain", "")
+	if strings.Contains(out, other.addr) {
+		t.Errorf("completed from the environment:\n%s", out)
+	}
+	for says, args := range map[string][]string{
+		"give one of them": {"drain", "--registry", r, "--addr", other.addr},
+		"--addr is empty":  {"drain", "--addr", ""},
+	} {
+		code, _, errs := play(t, []string{"SINEW_REGISTRY=" + r}, "", args...)
+		if code != exitUsage {
+			t.Errorf("%v: exit %d", args, code)
+		}
+		wantText(t, strings.Join(args, " "), errs, says)
+	}
+
+	code, out, errs = play(t, env, "", "drain", "--registry", r, "--app", "shop")
+	if code != exitOK || errs != "" {
+		t.Errorf("drain --registry: exit %d, %s", code, errs)
+	}
+	wantText(t, "drain --registry", out, `tcp@`+meant.addr+` drains`)
+	if err := meant.awaitEnd(); err != nil {
+		t.Errorf("the provider ended with %v", err)
+	}
+	code, _, errs = play(t, nil, "", "ping", "--addr", other.addr)
+	if code != exitOK {
+		t.Errorf("the provider in the environment no longer answers: %s", errs)
+	}
+}

@@ -32,6 +32,21 @@ type target struct {
 	tls      tlsFiles
 }
 
+// settle takes who is meant from the flags that were given. One that was given
+// counts for more than what stands in the environment, where it was perhaps put
+// for another fleet; of the environment itself, addresses do.
+func (t *target) settle(given func(flag string) bool) error {
+	switch byAddr, byRegistry := given("addr"), given("registry"); {
+	case byAddr && byRegistry:
+		return misused("--addr and --registry each say whom: give one of them")
+	case byAddr && len(t.addrs) == 0:
+		return misused("--addr is empty: name providers by host:port")
+	case byRegistry:
+		t.addrs = nil
+	}
+	return nil
+}
+
 // tlsFiles is where the parts of a tls.Config are.
 type tlsFiles struct{ ca, cert, key, serverName string }
 
