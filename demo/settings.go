@@ -9,6 +9,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"github.com/sinew-rpc/sinew/registry"
 )
 
 // role is what this process is to be.
@@ -137,6 +139,8 @@ func (s *settings) take(words []string, addr string) (err error) {
 		return fmt.Errorf("-web: %q is no host:port, such as %s", s.web, defaultWeb)
 	case s.role == roleServer && len(s.addrs) > 1:
 		return fmt.Errorf("-addr: a server listens on one address, not on %q", addr)
+	case registry.RegisterOption{Advertise: s.advertise}.CheckAdvertise() != nil:
+		return fmt.Errorf("-advertise: %q is no host[:port] that clients can dial, such as 10.0.0.7 or 10.0.0.7:9000", s.advertise)
 	case s.duration < 0:
 		return fmt.Errorf("-duration must not be negative")
 	case s.role == roleShow && s.duration < minShow:

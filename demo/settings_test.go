@@ -56,6 +56,7 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		{"client -timeout 0", "-timeout must be positive"},
 		{"server -addr 8888", `"8888" is no host:port, such as 127.0.0.1:8888; see go run ./demo server -h`},
 		{"server -addr a:1,b:2", "listens on one address"},
+		{"server -advertise :9000", `-advertise: ":9000" is no host[:port]`},
 		{"server now", `"now" is not understood`},
 		{"client Add {}", "write Type.Method"},
 		{"client A. {}", "write Type.Method"},

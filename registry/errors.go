@@ -27,6 +27,19 @@ func (e *ProviderError) Error() string {
 	return fmt.Sprintf("registry: provider %q: %s", e.ProviderKey, e.Reason)
 }
 
+// AdvertiseError says why RegisterOption.Advertise cannot be what consumers dial.
+type AdvertiseError struct {
+	// Advertise is the field.
+	Advertise string
+	// Reason is what is wrong with it.
+	Reason string
+}
+
+// Error implements error.
+func (e *AdvertiseError) Error() string {
+	return fmt.Sprintf("RegisterOption.Advertise %q %s: write host:port, or a host alone to keep the port listened on", e.Advertise, e.Reason)
+}
+
 // AppKeyError says that a registration named another application than the one
 // that the registry serves. Nothing was written.
 type AppKeyError struct {

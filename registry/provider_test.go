@@ -145,6 +145,8 @@ func TestPrepareAdvertises(t *testing.T) {
 		{"IPv6", "tcp@[::]:8888", "2001:db8::7", "tcp@[2001:db8::7]:8888"},
 		{"IPv6 in brackets", "tcp@[::]:8888", "[2001:db8::7]", "tcp@[2001:db8::7]:8888"},
 		{"IPv6 and port", "tcp@[::]:8888", "[2001:db8::7]:1", "tcp@[2001:db8::7]:1"},
+		{"IPv6 of one link", "tcp@[::]:8888", "fe80::7%eth0", "tcp@[fe80::7%eth0]:8888"},
+		{"a port by its name", "tcp@:8888", "api.example.com:https", "tcp@api.example.com:https"},
 		{"a path stays", "ws@:80/rpc/v1", "10.0.0.7", "ws@10.0.0.7:80/rpc/v1"},
 		{"unix has no host", "unix@/run/a.sock", "10.0.0.7", "unix@/run/a.sock"},
 		{"mem has no host", "mem@a", "10.0.0.7", "mem@a"},
@@ -152,6 +154,25 @@ func TestPrepareAdvertises(t *testing.T) {
 		ps, err := RegisterOption{Advertise: test.advertise}.Prepare("app", Provider{ProviderKey: test.key})
 		if err != nil || len(ps) != 1 || ps[0].ProviderKey != test.want || JoinKey(ps[0].Network, ps[0].Addr) != test.want {
 			t.Errorf("%s: %+v, %v, want %s", test.name, ps, err, test.want)
+		}
+	}
+	for _, advertise := range []string{
+		":9000", ":", "host:", "host:0", "host:00", "host:65536", "host:-1", // no host, or no port
+		"0.0.0.0", "0.0.0.0:1", "::", "[::]", "[::]:1", "::ffff:0.0.0.0", "[]", // everybody's own
+		" host", "host ", "ho st:1", "host:1\n", "http://h:80", "h/x", "h:80/x", "tcp@h:80", "h:80:90", // no address
+	} {
+		o := RegisterOption{Advertise: advertise}
+		for _, key := range []string{"tcp@:8888", "tls@0.0.0.0:443", "ws@:80/rpc"} {
+			var wrong *ProviderError
+			ps, err := o.Prepare("app", Provider{ProviderKey: key})
+			if !errors.As(err, &wrong) || !strings.Contains(err.Error(), "host:port") {
+				t.Errorf("%q for %s: %+v, %v, want an error that says what to write", advertise, key, ps, err)
+			}
+		}
+		for _, key := range []string{"unix@/run/a.sock", "mem@a"} {
+			if _, err := o.Prepare("app", Provider{ProviderKey: key}); err != nil {
+				t.Errorf("%q for %s, which has no host: %v", advertise, key, err)
+			}
 		}
 	}
 	_, err := RegisterOption{Advertise: "10.0.0.7"}.Prepare("app", Provider{ProviderKey: "tcp@noport"})

@@ -84,8 +84,9 @@ type RegisterOption struct {
 
 	// Advertise is the address that consumers dial, where it is not the one
 	// listened on (containers, port mappings): a host, which keeps the port
-	// listened on, or host:port. Empty keeps the provider's Addr. It does not
-	// touch providers on unix and mem networks, which have no host.
+	// listened on, or host:port. Empty keeps the provider's Addr. A port alone,
+	// port 0 and 0.0.0.0, which nobody can dial, are refused. It does not touch
+	// providers on unix and mem networks, which have no host.
 	Advertise string
 
 	// TTL is how long a provider that no longer refreshes its entry stays

@@ -188,6 +188,11 @@ func (o *Option) checkRegistry() error {
 			return wrong("RegisterOption.AppKey is %q, but the registry serves %q: make them agree or leave the option empty", key, own)
 		}
 	}
+	if hosts := o.TransportType != "unix" && o.TransportType != "mem"; hosts {
+		if err := o.RegisterOption.CheckAdvertise(); err != nil {
+			return wrong("%w", err)
+		}
+	}
 	if fixed, ok := o.Registry.(*registry.Peer2PeerRegistry); ok && fixed != nil {
 		if _, _, err := fixed.Providers(context.Background()); err != nil { // never waits
 			return wrong("Registry: %w", err)

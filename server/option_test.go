@@ -17,20 +17,25 @@ func TestBadOptionsNameTheirField(t *testing.T) {
 	r := memory.NewRegistry("shop")
 	defer r.Close()
 	for field, o := range map[string]server.Option{
-		"ProtocolType":          {ProtocolType: 9},
-		"SerializeType":         {SerializeType: 99},
-		"CompressType":          {CompressType: 99},
-		"TransportType":         {TransportType: "pigeon"},
-		"MaxMessageSize":        {MaxMessageSize: -1},
-		"Tags":                  {Tags: map[string]string{"Not lower": "x"}},
-		"Wrappers[1]":           {Wrappers: []server.Wrapper{server.BaseWrapper{}, nil}},
-		"RegisterOption.AppKey": {Registry: r, RegisterOption: registry.RegisterOption{AppKey: "other"}},
-		"Registry":              {Registry: registry.NewPeer2PeerRegistry().WithProvider(registry.Provider{})},
+		"ProtocolType":             {ProtocolType: 9},
+		"SerializeType":            {SerializeType: 99},
+		"CompressType":             {CompressType: 99},
+		"TransportType":            {TransportType: "pigeon"},
+		"MaxMessageSize":           {MaxMessageSize: -1},
+		"Tags":                     {Tags: map[string]string{"Not lower": "x"}},
+		"Wrappers[1]":              {Wrappers: []server.Wrapper{server.BaseWrapper{}, nil}},
+		"RegisterOption.AppKey":    {Registry: r, RegisterOption: registry.RegisterOption{AppKey: "other"}},
+		"RegisterOption.Advertise": {RegisterOption: registry.RegisterOption{Advertise: ":9000"}},
+		"Registry":                 {Registry: registry.NewPeer2PeerRegistry().WithProvider(registry.Provider{})},
 	} {
 		s, err := server.NewSGServer(&o)
 		if err == nil || s != nil || !strings.Contains(err.Error(), "Option."+field) {
 			t.Errorf("%s: %v", field, err)
 		}
+	}
+	local := server.Option{TransportType: "unix", RegisterOption: registry.RegisterOption{Advertise: ":9000"}}
+	if _, err := server.NewSGServer(&local); err != nil {
+		t.Errorf("Advertise of a network without hosts: %v", err)
 	}
 }
 
