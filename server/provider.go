@@ -14,7 +14,7 @@ import (
 func (s *SGServer) provider(ln net.Listener, network string, meta map[string]string) (registry.Provider, error) {
 	p := registry.Provider{
 		Network: network,
-		Addr:    ln.Addr().String(),
+		Addr:    dialable(network, ln.Addr().String()),
 		Tags:    maps.Clone(s.option.Tags),
 		Version: meta["version"],
 		Started: time.Now(),
@@ -25,9 +25,6 @@ func (s *SGServer) provider(ln net.Listener, network string, meta map[string]str
 			return p, fmt.Errorf(`server: meta["weight"] %q is no number`, w)
 		}
 		p.Weight = weight
-	}
-	if s.option.Registry != nil {
-		p.Addr = s.reachable(network, p.Addr)
 	}
 	p.ProviderKey = registry.JoinKey(p.Network, p.Addr)
 	return p, nil

@@ -20,8 +20,10 @@ const registryGrace = time.Second
 // may hang.
 type registration struct {
 	server   *SGServer
-	provider registry.Provider // the goroutine's own
-	listed   registry.Provider // as the registry has it, which may be under another address
+	provider registry.Provider // the goroutine's own, as is what follows
+	entered  registry.Provider // what stands in the registry, perhaps under an earlier address
+	at       *listening        // nil where the address is as it is
+	doubted  string            // the address that was doubted last
 
 	changed  chan struct{}   // capacity 1: register again
 	ctx      context.Context // ends when it is to leave
@@ -32,6 +34,7 @@ type registration struct {
 	done     chan struct{} // closed when the goroutine has ended
 
 	// Guarded by server.mu:
+	listed     registry.Provider // as the registry has it, which may be under another address
 	registered bool
 	err        error // of the last attempt
 }
@@ -60,9 +63,10 @@ func (s *SGServer) Registered() (ok bool, err error) {
 func (r *registration) present() (ok bool, err error) {
 	r.server.mu.Lock()
 	ok, err = r.registered, r.err
+	listed := r.listed
 	r.server.mu.Unlock()
 	if presence, knows := r.server.option.Registry.(registry.Presence); ok && knows {
-		return presence.Registered(r.listed)
+		return presence.Registered(listed)
 	}
 	return ok, err
 }
@@ -72,9 +76,11 @@ func (s *SGServer) startRegistration(p registry.Provider) *registration {
 	if s.option.Registry == nil {
 		return nil
 	}
-	r := &registration{server: s, provider: p, listed: p, changed: make(chan struct{}, 1), done: make(chan struct{})}
-	if prepared, err := s.option.RegisterOption.Prepare("", p); err == nil { // else Register says what is wrong
-		r.listed = prepared[0]
+	r := &registration{server: s, provider: p, at: s.listeningOn(p.Network, p.Addr), changed: make(chan struct{}, 1), done: make(chan struct{})}
+	if r.at == nil {
+		r.standAt(p.Addr)
+	} else {
+		r.standAt(r.at.addr())
 	}
 	r.ctx, r.leave = context.WithCancel(context.Background())
 	r.final, r.giveUp = context.WithCancel(context.Background())
@@ -132,7 +138,7 @@ func (s *SGServer) awaitRegistrations(rs []*registration) {
 			case <-r.done:
 			case <-t.C:
 				late = true
-				log.Warningf("server: the registry does not answer; %s stays listed until its TTL is over", r.provider.ProviderKey)
+				log.Warningf("server: the registry does not answer; %s stays listed until its TTL is over", r.key())
 			}
 		}
 		r.giveUp()
@@ -153,10 +159,14 @@ func (s *SGServer) servicesChanged() {
 
 func (r *registration) run() {
 	defer close(r.done)
-	for r.register() {
-		select {
-		case <-r.changed:
-		case <-r.ctx.Done():
+	for goesOn := true; goesOn; {
+		goesOn = r.register()
+		r.doubt()
+		if goesOn {
+			select {
+			case <-r.changed:
+			case <-r.ctx.Done():
+			}
 		}
 	}
 	r.note(false, nil)
@@ -169,7 +179,7 @@ func (r *registration) run() {
 	}
 	var failures backoff.Backoff
 	for {
-		err := reg.Unregister(r.final, o, r.provider)
+		err := reg.Unregister(r.final, o, r.entries()...)
 		if err == nil {
 			return
 		}
@@ -184,11 +194,15 @@ func (r *registration) run() {
 func (r *registration) register() bool {
 	var failures backoff.Backoff
 	for r.ctx.Err() == nil {
+		r.locate()
 		r.provider.Services = services(&r.server.table)
-		err := r.server.option.Registry.Register(r.ctx, r.server.option.RegisterOption, r.provider)
+		err := r.enter()
 		r.note(err == nil, err)
 		if err == nil {
-			return true
+			if moved := r.locate(); !moved { // a registry that has answered may have names that resolve now
+				return true
+			}
+			continue
 		}
 		if r.ctx.Err() != nil {
 			return false
@@ -199,6 +213,80 @@ func (r *registration) register() bool {
 		}
 	}
 	return false
+}
+
+// enter registers the provider, in place of what was registered under an earlier
+// address.
+func (r *registration) enter() error {
+	reg, o := r.server.option.Registry, r.server.option.RegisterOption
+	if err := reg.Register(r.ctx, o, r.provider); err != nil {
+		return err
+	}
+	for _, earlier := range r.entries()[1:] {
+		if err := reg.Unregister(r.ctx, o, earlier); err != nil {
+			return err
+		}
+	}
+	r.entered = r.provider
+	return nil
+}
+
+// entries are the provider, and what stands in the registry under an earlier
+// address.
+func (r *registration) entries() []registry.Provider {
+	if r.entered.ProviderKey == "" || r.entered.ProviderKey == r.provider.ProviderKey {
+		return []registry.Provider{r.provider}
+	}
+	return []registry.Provider{r.provider, r.entered}
+}
+
+// locate decides under which address to register, and reports whether that is
+// another than before. Where the listener has every address the way to the registry
+// says; while that is not known, it is one that this host has.
+func (r *registration) locate() (moved bool) {
+	if r.at == nil || !r.at.wildcard {
+		return false
+	}
+	r.server.locate(r.ctx, r.provider.Network, r.at)
+	if r.at.addr() == r.provider.Addr {
+		return false
+	}
+	r.standAt(r.at.addr())
+	return true
+}
+
+// standAt has the provider registered under addr from now on.
+func (r *registration) standAt(addr string) {
+	r.provider.Addr, r.provider.ProviderKey = addr, registry.JoinKey(r.provider.Network, addr)
+	listed := r.provider
+	if prepared, err := r.server.option.RegisterOption.Prepare("", listed); err == nil { // else Register says what is wrong
+		listed = prepared[0]
+	}
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	r.listed = listed
+}
+
+// key is the key under which the registry has the provider.
+func (r *registration) key() string {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	return r.listed.ProviderKey
+}
+
+// doubt warns of an address that others are not likely to reach, once. A fixed one
+// is registered before that is looked into, which may take a while.
+func (r *registration) doubt() {
+	if r.at == nil || r.doubted == r.at.addr() {
+		return
+	}
+	r.doubted = r.at.addr()
+	if !r.at.wildcard {
+		r.server.locate(r.ctx, r.provider.Network, r.at)
+	}
+	if doubt := r.at.doubt(hostInterfaces()); doubt != "" {
+		log.Warningf("server: %s", doubt)
+	}
 }
 
 func (r *registration) note(ok bool, err error) {

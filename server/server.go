@@ -36,7 +36,9 @@ type SGServer struct {
 	admission  *admission
 	local      atomic.Uint64 // requests that came by Do
 
-	made   time.Time
+	made    time.Time
+	dialUDP func(ctx context.Context, network, addr string) (net.Conn, error) // tells the way there
+
 	ctx    context.Context // ends when the server does
 	cancel context.CancelCauseFunc
 
@@ -93,6 +95,7 @@ func NewSGServer(option *Option) (*SGServer, error) {
 		identities: make(map[string][]*Peer),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.dialUDP = new(net.Dialer).DialContext
 	s.table.CheckType = protocol.CheckTags
 	s.plain = endpoint.Caller{
 		SerializeType:  o.SerializeType,
