@@ -33,7 +33,7 @@ The method runs as often as it is called: choose one that may.`,
 		Args:              atMost(2, "a method and one JSON body, in single quotes"),
 		ValidArgsFunction: completeMethod(t),
 		RunE: func(c *cobra.Command, args []string) error {
-			call, err := newJSONCall(args, c.InOrStdin())
+			call, err := newJSONCall(c.Context(), args, c.InOrStdin())
 			if err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +26,7 @@ func newCall(t *target) *cobra.Command {
 		Args:              atMost(2, "a method and one JSON body, in single quotes"),
 		ValidArgsFunction: completeMethod(t),
 		RunE: func(c *cobra.Command, args []string) error {
-			call, err := newJSONCall(args, c.InOrStdin())
+			call, err := newJSONCall(c.Context(), args, c.InOrStdin())
 			if err != nil {
 				return err
 			}
@@ -45,7 +46,7 @@ type jsonCall struct {
 }
 
 // newJSONCall checks the words of a command line.
-func newJSONCall(args []string, in io.Reader) (jsonCall, error) {
+func newJSONCall(ctx context.Context, args []string, in io.Reader) (jsonCall, error) {
 	if len(args) == 0 {
 		return jsonCall{}, misused(`which method? Write Type.Method; "sinew ls" lists those that there are`)
 	}
@@ -59,7 +60,7 @@ func newJSONCall(args []string, in io.Reader) (jsonCall, error) {
 	}
 	if string(call.body) == "-" {
 		var err error
-		if call.body, err = io.ReadAll(in); err != nil {
+		if call.body, err = readAll(ctx, in); err != nil {
 			return call, fmt.Errorf("reading the body: %w", err)
 		}
 	}
@@ -68,6 +69,28 @@ func newJSONCall(args []string, in io.Reader) (jsonCall, error) {
 		return call, misused(`the body %.128q is no JSON (%w): write such as '{"A":1,"B":2}', in single quotes`, call.body, err)
 	}
 	return call, nil
+}
+
+// readAll reads in to its end, or until ctx ends. Not every read can be called off,
+// one of a terminal cannot: its goroutine then stays until in says something, or
+// the program ends.
+func readAll(ctx context.Context, in io.Reader) ([]byte, error) {
+	var all []byte
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		all, err = io.ReadAll(in)
+	}()
+	select {
+	case <-done:
+		return all, err
+	case <-ctx.Done():
+		if f, ok := in.(interface{ SetReadDeadline(time.Time) error }); ok && f.SetReadDeadline(time.Now()) == nil {
+			<-done
+		}
+		return nil, context.Cause(ctx)
+	}
 }
 
 // name is the method as callers write it.
