@@ -577,6 +577,41 @@ func TestSweepIsBounded(t *testing.T) {
 	})
 }
 
+// What is no entry of a provider is somebody else's, such as keys below a parent that
+// is a team's own folder, or what another framework registers there: it stands for
+// ever, keeps nobody from sweeping, and a provider that is really dead is swept.
+func TestSweepLeavesWhatIsNotOurs(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		foreign := map[string]string{
+			parent + "/tcp@10.0.0.9:80":  "weight=5&group=blue",
+			parent + "/tcp@10.0.0.10:80": "",
+			parent + "/other":            "its.own.parent",
+			parent + "/other/tcp@a:1":    "nothing of ours",
+		}
+		for i := range 8 {
+			foreign[fmt.Sprintf("%s/db_url_%d", parent, i)] = "postgres://db/shop?instance=1&stamp=2"
+		}
+		for key, value := range foreign {
+			w.server.Set(key, value)
+		}
+		w.serve(1)
+		w.serve(2)
+		dead, p := w.serve(3)
+		time.Sleep(time.Minute)
+		crash(dead)
+		time.Sleep(3 * ttl)
+		if _, there := w.server.Value(parent + "/tcp@" + p.Addr); there {
+			w.Error("a dead entry has not been swept")
+		}
+		time.Sleep(30 * time.Minute)
+		for key, value := range foreign {
+			if got, there := w.server.Value(key); !there || got != value {
+				w.Errorf("%s holds %q, %v; want %q", key, got, there, value)
+			}
+		}
+	})
+}
+
 func TestSnapshotFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "providers.json")
 	withFile := func(o *libkv.Option) { o.SnapshotFile = file }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/docker/libkv/store"
+
 	"github.com/sinew-rpc/sinew/internal/log"
 )
 
@@ -66,10 +68,7 @@ func (s *sweeper) sweep(ctx context.Context) (pause time.Duration) {
 	s.failed = 0
 	s.w.count(func(st *WriterStats) { st.Sweeps++ })
 	now := time.Now()
-	values := make(map[string]observation, len(children))
-	for name, pair := range children {
-		values[name] = observed(name, pair.Value)
-	}
+	values := entriesOf(children)
 	s.judge.observe(now, s.w.g.faulty(), values)
 	alive, dead := s.sort(now, values)
 	if !slices.ContainsFunc(alive[:min(sweepers, len(alive))], func(name string) bool { return own[name] }) {
@@ -80,14 +79,17 @@ func (s *sweeper) sweep(ctx context.Context) (pause time.Duration) {
 	return interval
 }
 
-// observed is what the judge is told of a child. What is no entry may stand
-// still for as long as any entry.
-func observed(name string, value []byte) observation {
-	o := observation{value: string(value), ttl: maxTTL}
-	if e, err := decodeEntry(name, value); err == nil {
-		o.ttl = e.ttl
+// entriesOf returns what the judge is told of children: the entries of providers
+// alone. Whatever else stands there may be another program's, and is not ours to
+// remove however long it stands still; nor is it one of those who sweep.
+func entriesOf(children map[string]*store.KVPair) map[string]observation {
+	entries := make(map[string]observation, len(children))
+	for name, pair := range children {
+		if e, err := decodeEntry(name, pair.Value); err == nil {
+			entries[name] = observation{value: string(pair.Value), ttl: e.ttl}
+		}
 	}
-	return o
+	return entries
 }
 
 // sort returns the names of who lives and who does not, lowest first.
