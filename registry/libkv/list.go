@@ -169,8 +169,11 @@ func (l *providerList) size() int { return len(l.good) }
 // incomplete reports whether some entry was seen while it was being created.
 func (l *providerList) incomplete() bool { return l.creating }
 
-// fresh reports whether the list is one worth keeping on disk.
-func (l *providerList) fresh() bool { return l.state.Status == registry.Fresh }
+// worthKeeping reports whether the list is one for the disk. An empty one says no
+// more than a missing file, and the addresses of before may be those of after.
+func (l *providerList) worthKeeping() bool {
+	return l.state.Status == registry.Fresh && len(l.good) > 0
+}
 
 // shortestTTL returns that of the entries, or the default where there is none.
 func (l *providerList) shortestTTL() time.Duration {

@@ -44,7 +44,8 @@ type Option struct {
 	CallLimit time.Duration
 	// SnapshotFile is where the last good list is kept, for a start while the
 	// registry is down: that list is served then, as Stale since it was saved.
-	// Its folder must exist. Empty: nothing is kept.
+	// A list that is doubted or empty does not replace it. Its folder must exist.
+	// Empty: nothing is kept.
 	SnapshotFile string
 	// Addrs says where the store's servers are, host:port. It is how a server
 	// finds out which of its interfaces routes there; nothing is dialled.

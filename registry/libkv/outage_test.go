@@ -636,6 +636,62 @@ func TestSnapshotFile(t *testing.T) {
 	})
 }
 
+// What is owed to the file when the registry loses all is not what is left then: the
+// next start would have less than this one. Nor is an empty list.
+func TestSnapshotFileKeepsTheBetterList(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"at Close": 500 * time.Millisecond, "in its turn": 8 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "providers.json")
+			withFile := func(o *libkv.Option) { o.SnapshotFile = file }
+			inBubble(t, fakestore.Faults{}, func(w *world) {
+				consumer := w.open(withFile)
+				var doomed []*libkv.KVRegistry
+				for i := range 5 {
+					r, _ := w.serve(i)
+					doomed = append(doomed, r)
+				}
+				w.until(consumer, 5, time.Second)
+				time.Sleep(20 * time.Second)
+				a, _ := w.serve(5) // the file is written
+				w.until(consumer, 6, time.Second)
+				time.Sleep(time.Second)
+				b, _ := w.serve(6) // and owed another list
+				w.until(consumer, 7, time.Second)
+				for _, r := range append(doomed, a, b) {
+					crash(r)
+				}
+				w.server.Remove(parent)
+				w.server.Set(parent, "wiped")
+				w.serve(7)
+				w.want(consumer, wait, 8, registry.Doubted)
+				_ = consumer.Close()
+				w.wantSaved(file, 6)
+			})
+		})
+	}
+	t.Run("empty", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "providers.json")
+		inBubble(t, fakestore.Faults{}, func(w *world) {
+			consumer := w.open(func(o *libkv.Option) { o.SnapshotFile = file })
+			r, _ := w.serve(1)
+			w.until(consumer, 1, time.Second)
+			time.Sleep(10 * time.Second)
+			crash(r)
+			w.until(consumer, 0, 3*ttl)
+			time.Sleep(time.Minute)
+			_ = consumer.Close()
+			w.wantSaved(file, 1)
+		})
+	})
+}
+
+// wantSaved checks how many providers a consumer finds in file, and the file only.
+func (w *world) wantSaved(file string, n int) {
+	w.Helper()
+	w.server.Fail(fakestore.Faults{Down: true})
+	w.want(w.open(func(o *libkv.Option) { o.SnapshotFile = file }), time.Second, n, registry.Stale)
+}
+
 func TestSnapshotFileOfNoUse(t *testing.T) {
 	for name, content := range map[string]string{
 		"empty":           "",

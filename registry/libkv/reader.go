@@ -135,12 +135,12 @@ func (r *reader) run() {
 		r.rest()
 		r.act(time.Now())
 	}
-	r.file.save(r.list.toSave())
+	r.save()
 }
 
 // rest waits until something is due.
 func (r *reader) rest() {
-	due := earliest(r.next.poll, r.next.list, r.next.again, r.next.early, r.file.due())
+	due := earliest(r.next.poll, r.next.list, r.next.again, r.next.early, r.saveDue())
 	t := time.NewTimer(time.Until(due))
 	defer t.Stop()
 	select {
@@ -172,7 +172,24 @@ func (r *reader) act(now time.Time) {
 	case isDue(now, r.next.poll):
 		r.count(func(s *ReaderStats) { s.Polls++ })
 		r.readParent(false)
-	case isDue(now, r.file.due()):
+	case isDue(now, r.saveDue()):
+		r.save()
+	}
+}
+
+// saveDue returns when the snapshot file is to be written; zero while the list is
+// none to keep, which may have become so since the file was owed one.
+func (r *reader) saveDue() time.Time {
+	if !r.list.worthKeeping() {
+		return time.Time{}
+	}
+	return r.file.due()
+}
+
+// save writes what the file is owed, unless the list is none to keep: what it holds
+// is the better one then.
+func (r *reader) save() {
+	if r.list.worthKeeping() {
 		r.file.save(r.list.toSave())
 	}
 }
@@ -274,9 +291,7 @@ func (r *reader) readChildren(value string, heard uint64) {
 	r.touched, r.heard, r.listed = value, heard, now
 	r.list.take(now, r.g.faulty(), children, parseLastUpdate([]byte(value)))
 	news := r.publish()
-	if r.list.fresh() {
-		r.file.changed(now, news)
-	}
+	r.file.changed(now, news)
 	r.pollLater()
 	if at := r.list.nextLook(now); !at.IsZero() {
 		r.listAt(later(at, now.Add(listPause)))
