@@ -103,7 +103,7 @@ func (c *sgClient) invoke(ctx context.Context, serviceMethod string, req, resp a
 	}
 	c.counts.failed(err)
 	if c.option.FailMode == FailSafe {
-		c.swallow(serviceMethod, req, resp, err)
+		c.swallow(ctx, serviceMethod, req, resp, err)
 		return nil
 	}
 	return err

@@ -38,6 +38,10 @@ type Attempt struct {
 	req, resp any
 }
 
+// IsOneway reports whether nobody answers: success says that it was written, and
+// nothing about who was called.
+func (a *Attempt) IsOneway() bool { return a.resp == Oneway }
+
 // AttemptFunc makes an attempt.
 type AttemptFunc func(ctx context.Context, a *Attempt) error
 

@@ -30,6 +30,12 @@ func (m *meters[K]) of(r Recorder, max int, key K, series func(K) Series, known 
 	return m.find(r, cmp.Or(max, DefaultMaxSeries), key, series(key), known)
 }
 
+// have reports whether key has a meter of its own.
+func (m *meters[K]) have(key K) bool {
+	t := m.table.Load()
+	return t != nil && t.byKey[key] != nil
+}
+
 // find is of for a key that has no meter of its own yet.
 func (m *meters[K]) find(r Recorder, max int, key K, s Series, known bool) Meter {
 	t := m.load()

@@ -78,7 +78,9 @@ const DefaultMaxSeries = 512
 //
 // The names that it reports are bounded, whatever callers call: a server's
 // wrappers see none but registered methods, and on a client a name has a series
-// of its own once a provider has answered for it. All else is in Other.
+// of its own once a provider has answered a call of it. All else is in Other:
+// oneways too, which nobody answers, until then. A FailSafe client's calls of names
+// without a series of their own do cost allocations.
 //
 // A request that a server refuses before its wrappers run, by Admit among other
 // things, is in server.Stats and not here.
@@ -104,15 +106,21 @@ var (
 )
 
 // WrapCall implements client.Wrapper.
-func (m *Metrics) WrapCall(_ *client.SGOption, next client.CallFunc) client.CallFunc {
+func (m *Metrics) WrapCall(option *client.SGOption, next client.CallFunc) client.CallFunc {
 	if m.Recorder == nil {
 		return next
 	}
+	safe := option != nil && option.FailMode == client.FailSafe
 	return func(ctx context.Context, serviceMethod string, req, resp any) error {
+		var swallowed *client.Swallowed
+		if safe && !m.calls.have(serviceMethod) {
+			ctx, swallowed = client.WithSwallowed(ctx)
+		}
 		d := measure(m.Recorder, Call)
 		defer m.endCall(serviceMethod, &d)
 		err := next(ctx, serviceMethod, req, resp)
 		d.outcome(err)
+		d.known = d.known && resp != client.Oneway && ran(swallowed.Err())
 		return err
 	}
 }
@@ -189,6 +197,7 @@ func (m *AttemptMetrics) WrapAttempt(_ *client.SGOption, next client.AttemptFunc
 		defer m.endAttempt(s, &d)
 		err := next(ctx, a)
 		d.outcome(err)
+		d.known = d.known && !a.IsOneway()
 		return err
 	}
 }
@@ -218,13 +227,12 @@ func measure(r Recorder, k Kind) measurement {
 
 // outcome notes what it came to.
 func (d *measurement) outcome(err error) {
-	if err == nil {
-		d.code, d.known = protocol.OK, true
-		return
-	}
-	d.code = protocol.CodeOf(err)
-	d.known = protocol.OutcomeOf(err) == protocol.Ran
+	d.code, d.known = protocol.CodeOf(err), ran(err)
 }
+
+// ran reports whether what ended with err, which may be nil, says that its method
+// exists.
+func ran(err error) bool { return protocol.OutcomeOf(err) == protocol.Ran }
 
 // end reports it, after a panic too.
 func (d *measurement) end(r Recorder, k Kind, m Meter) {

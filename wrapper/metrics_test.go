@@ -12,6 +12,8 @@ import (
 
 	"github.com/sinew-rpc/sinew/client"
 	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/registry"
+	"github.com/sinew-rpc/sinew/registry/memory"
 	"github.com/sinew-rpc/sinew/server"
 	"github.com/sinew-rpc/sinew/wrapper"
 )
@@ -161,6 +163,69 @@ func TestMetricsStayFew(t *testing.T) {
 	})
 }
 
+// What nobody answers for has no series, though it ends well: anybody may send
+// oneways of a thousand names.
+func TestMetricsOfOneways(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTally()
+		next := (&wrapper.Metrics{Recorder: r, MaxSeries: 2}).WrapCall(nil, func(context.Context, string, any, any) error { return nil })
+		for i := range 1000 {
+			_ = next(t.Context(), fmt.Sprintf("X.M%d", i), nil, client.Oneway)
+		}
+		_ = next(t.Context(), "A.M", nil, nil)
+		_ = next(t.Context(), "A.M", nil, client.Oneway)
+		r.want(t, map[string]int{"call other.other OK": 1000, "call A.M OK": 2})
+	})
+}
+
+// A oneway that its provider knows nothing of, as a gateway passes it on.
+func TestMetricsOfOnewaysThatNobodyKnows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTally()
+		c := pair(t, nil, []client.Wrapper{&wrapper.Metrics{Recorder: r}, &wrapper.AttemptMetrics{Recorder: r, PerProvider: true}})
+		for i := range 3 {
+			if err := c.Notify(t.Context(), fmt.Sprintf("X.M%d", i), &Word{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.want(t, map[string]int{"call other.other OK": 3, "attempt other.other@other OK": 3})
+	})
+}
+
+// What FailSafe swallows is OK for the caller, and makes no name known.
+func TestMetricsOfAFailSafeClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTally()
+		_, network := serve(t, server.Option{})
+		listed := memory.NewRegistry("")
+		if err := listed.Register(t.Context(), registry.RegisterOption{}, registry.Provider{Network: "mem", Addr: "words"}); err != nil {
+			t.Fatal(err)
+		}
+		c, err := client.NewSGClient(client.SGOption{
+			Option: client.Option{Mem: network, Wrappers: []client.Wrapper{
+				&wrapper.Metrics{Recorder: r}, &wrapper.Metrics{Recorder: r}, &wrapper.AttemptMetrics{Recorder: r},
+			}},
+			FailMode: client.FailSafe,
+			Registry: listed,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for i := range 3 {
+			_ = c.Call(t.Context(), fmt.Sprintf("X.M%d", i), &Word{}, &Word{})
+			_ = c.Notify(t.Context(), fmt.Sprintf("X.M%d", i), &Word{})
+			_ = c.Call(t.Context(), "Words.Meta", &Word{}, &Word{})
+			_ = c.Call(t.Context(), "Words.Fail", &Word{}, &Word{})
+		}
+		r.want(t, map[string]int{
+			"call other.other OK": 12, "call Words.Meta OK": 6, "call Words.Fail OK": 6,
+			"attempt other.other Unimplemented": 3, "attempt other.other OK": 3,
+			"attempt Words.Meta OK": 3, "attempt Words.Fail Unknown": 3,
+		})
+	})
+}
+
 // The first calls of many methods at one time lose no count.
 func TestMetricsConcurrently(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -196,6 +261,10 @@ func TestMetricsAllocateNothing(t *testing.T) {
 	call := m.WrapCall(nil, func(context.Context, string, any, any) error { return nil })
 	if allocs := testing.AllocsPerRun(100, func() { _ = call(ctx, "A.B", nil, nil) }); allocs != 0 {
 		t.Errorf("%v allocations for a call", allocs)
+	}
+	safe := m.WrapCall(&client.SGOption{FailMode: client.FailSafe}, func(context.Context, string, any, any) error { return nil })
+	if allocs := testing.AllocsPerRun(100, func() { _ = safe(ctx, "A.B", nil, nil) }); allocs != 0 {
+		t.Errorf("%v allocations for a call of a FailSafe client", allocs)
 	}
 	handle := m.WrapHandleRequest(nil, func(context.Context, *protocol.Message, *protocol.Message) error { return nil })
 	req, res := &protocol.Message{Header: protocol.Header{ServiceName: "A", MethodName: "B"}}, &protocol.Message{}
