@@ -7,5 +7,6 @@
 // virtual schedule: one number for each key, when the next token is due.
 //
 // When Redis is away, calls go on: each process keeps to its share of the rate,
-// says so in the log and in State, and asks Redis again every now and then.
+// says so in the log and in State, and looks every now and then whether Redis is
+// back.
 package redis

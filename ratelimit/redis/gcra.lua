@@ -1,6 +1,6 @@
 -- Takes a token of KEYS[1], or refuses. Times are microseconds; those that are
 -- kept begin with 2025, so that a double tells a tenth of a microsecond.
---   ARGV[1]  from one token to the next
+--   ARGV[1]  from one token to the next; 0 takes none
 --   ARGV[2]  how long before a token is due it may be taken: what is saved up
 --   ARGV[3]  how long the caller would wait
 --   ARGV[4]  how long any caller would

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -12,7 +13,9 @@ import (
 
 // Limiter is a RateLimiter whose rate is shared by the cluster. It asks Redis
 // for each token, so it is a ratelimit.Remote. A caller that gives up while it
-// waits has used its token up all the same. All methods may run concurrently.
+// waits has used its token up all the same. All methods may run concurrently. Now
+// and then it has one goroutine, which looks whether Redis is there; Close waits
+// for it.
 type Limiter struct {
 	option   Option
 	client   goredis.UniversalClient
@@ -20,6 +23,9 @@ type Limiter struct {
 	longest  time.Duration // that a caller may wait
 	local    ratelimit.RateLimiter
 	standing standing
+
+	ctx    context.Context // of looks: ended by Close
+	cancel context.CancelFunc
 }
 
 var _ ratelimit.Remote = (*Limiter)(nil)
@@ -38,6 +44,7 @@ func New(o Option) (*Limiter, error) {
 		interval: 1e6 / o.Rate,
 		local:    ratelimit.NewRateLimiter(rate, queue),
 	}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.longest = micros(l.interval * float64(o.Queue))
 	l.standing.name, l.standing.timeout, l.standing.retryEvery = o.Key, o.Timeout, o.RetryEvery
 	return l, nil
@@ -45,6 +52,8 @@ func New(o Option) (*Limiter, error) {
 
 // Close ends the connections to Redis. From then on the local share counts.
 func (l *Limiter) Close() error {
+	l.cancel()
+	l.standing.close()
 	if err := l.client.Close(); err != nil {
 		return fmt.Errorf("ratelimit/redis: close: %w", err)
 	}
@@ -85,13 +94,19 @@ func (l *Limiter) acquire(ctx context.Context, patience time.Duration, local fun
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !l.standing.mayAsk(time.Now()) {
+	away, look := l.standing.decider(time.Now())
+	if look {
+		go l.look()
+	}
+	if away {
 		return local(ctx)
 	}
 	limit := l.limit(ctx)
 	granted, after, err := l.ask(ctx, limit, max(0, patience))
 	if err != nil {
-		l.standing.failed(err, limit, time.Now())
+		if l.standing.failed(err, limit, time.Now()) {
+			go l.look()
+		}
 		return local(ctx)
 	}
 	l.standing.answered()
@@ -109,13 +124,25 @@ func (l *Limiter) limit(ctx context.Context) time.Duration {
 	return l.option.Timeout
 }
 
-// ask runs the script. The caller's own end is not Redis's fault, so what is
+// ask asks for a token. The caller's own end is not Redis's fault, so what is
 // asked is asked to the end.
 func (l *Limiter) ask(ctx context.Context, limit, patience time.Duration) (granted bool, after time.Duration, err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	return l.run(context.WithoutCancel(ctx), limit, l.interval, patience.Microseconds(), float64(l.longest.Microseconds()))
+}
+
+// look asks Redis as callers do, but with time of its own, and for a token that takes
+// nothing: that of an interval of 0, however long it is to be waited for.
+func (l *Limiter) look() {
+	_, _, err := l.run(l.ctx, l.option.Timeout, 0, math.MaxInt64, float64(l.longest.Microseconds())+l.interval)
+	l.standing.looked(err, time.Now())
+}
+
+// run runs the script.
+func (l *Limiter) run(ctx context.Context, limit time.Duration, interval float64, patience int64, longest float64) (granted bool, after time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	answer, err := gcra.Run(ctx, l.client, []string{l.option.Key},
-		l.interval, float64(l.option.Burst-1)*l.interval, patience.Microseconds(), l.longest.Microseconds()).Int64Slice()
+		interval, float64(l.option.Burst-1)*l.interval, patience, longest).Int64Slice()
 	if err != nil {
 		return false, 0, err
 	}

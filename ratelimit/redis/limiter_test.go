@@ -160,3 +160,28 @@ func TestAKeyOfAnotherKind(t *testing.T) {
 		t.Errorf("state %+v", state)
 	}
 }
+
+// A look whether Redis is there takes no token, and gives none.
+func TestALookLeavesTheTokensAsTheyAre(t *testing.T) {
+	server := registryserver.Redis(t)
+	l := limiter(t, server.Addr(), Option{Rate: 0.1, Burst: 2, Queue: 1, Timeout: patient})
+	look := func() {
+		t.Helper()
+		l.standing.goneAway(errors.New("as if"), time.Now().Add(-time.Hour))
+		if _, look := l.standing.decider(time.Now()); !look {
+			t.Fatal("no look")
+		}
+		l.look()
+		if state := l.State(); state.Local {
+			t.Errorf("after a look: %+v", state)
+		}
+	}
+	look()
+	for range 2 {
+		if err := l.TryAcquire(t.Context()); err != nil {
+			t.Error(err)
+		}
+		look()
+	}
+	wantRefused(t, l.TryAcquire(t.Context()), 10*time.Second)
+}

@@ -48,10 +48,13 @@ type Option struct {
 	// Instances is how many limiters with this key are expected to run. While
 	// Redis is away each lets through Rate/Instances. The default is 1.
 	Instances int
-	// Timeout bounds one call of Redis. The default is 50 ms.
+	// Timeout bounds one call of Redis, and is how long it must have had for a
+	// failure to say that it is away. A caller with a deadline gives it half of
+	// its time at most, and is decided for by this process when that was too
+	// little. The default is 50 ms.
 	Timeout time.Duration
-	// RetryEvery is how long Redis is left alone after it failed. The default
-	// is 1 s.
+	// RetryEvery is how long Redis is left alone after it failed. The limiter
+	// then looks for itself; no caller waits for that. The default is 1 s.
 	RetryEvery time.Duration
 }
 

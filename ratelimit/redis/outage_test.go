@@ -116,7 +116,7 @@ func waitLogged(t *testing.T, l *Limiter, out *logged, outages int) {
 	}
 }
 
-// A server that hangs costs one call each RetryEvery its Timeout, not every call.
+// A server that hangs costs the first calls their Timeout, not every call.
 func TestRedisFrozen(t *testing.T) {
 	collect(t)
 	server := registryserver.Redis(t)
@@ -144,8 +144,8 @@ func TestRedisFrozen(t *testing.T) {
 	callUntil(t, l, false, patient)
 }
 
-// Callers whose deadline is nearer than Timeout find out together that Redis
-// hangs, and keep half of their time for themselves.
+// Callers whose deadline is nearer than Timeout do not say that Redis hangs, and keep
+// half of their time for themselves.
 func TestRedisFrozenUnderCallersInAHurry(t *testing.T) {
 	collect(t)
 	server := registryserver.Redis(t)
@@ -178,28 +178,73 @@ func TestWithoutRedisFromTheStart(t *testing.T) {
 	wantRefused(t, l.AcquireWithTimeout(t.Context(), time.Millisecond), time.Second)
 }
 
-func TestHurriedFailuresAddUp(t *testing.T) {
+// What callers in a hurry wait for side by side adds up to nothing: after Timeout
+// without an answer to anybody one is told to look, and that decides.
+func TestHurriedFailuresDoNotAddUp(t *testing.T) {
 	s := standing{timeout: 50 * time.Millisecond, retryEvery: time.Second}
 	now, failure := time.Now(), errors.New("no answer")
-	for range 4 {
-		if s.goneAway(failure, 10*time.Millisecond, now) {
-			t.Fatal("too early")
+	for range 10 {
+		if s.failed(failure, 10*time.Millisecond, now) || s.now().Local {
+			t.Fatal("no time has passed")
 		}
 	}
 	s.answered()
-	for range 4 {
-		if s.goneAway(failure, 10*time.Millisecond, now) || !s.mayAsk(now) {
-			t.Fatal("too early after an answer")
-		}
+	now = now.Add(time.Minute)
+	if s.failed(failure, 10*time.Millisecond, now) || s.failed(failure, 10*time.Millisecond, now.Add(s.timeout-1)) {
+		t.Fatal("too early after an answer")
 	}
-	if !s.goneAway(failure, 10*time.Millisecond, now) || s.goneAway(failure, time.Minute, now) {
-		t.Error("that is one too many, once")
+	now = now.Add(s.timeout)
+	if !s.failed(failure, 10*time.Millisecond, now) || s.failed(failure, 10*time.Millisecond, now) {
+		t.Error("not one caller alone begins a look")
 	}
-	if s.mayAsk(now.Add(time.Second - 1)) {
-		t.Error("asked too early")
+	if s.now().Local {
+		t.Error("away before the look has ended")
 	}
-	if later := now.Add(time.Second); !s.mayAsk(later) || s.mayAsk(later) {
-		t.Error("not one caller alone finds out")
+	s.looked(nil, now)
+	if s.failed(failure, 10*time.Millisecond, now) || s.now().Local {
+		t.Error("the look was answered")
+	}
+	now = now.Add(s.timeout)
+	if !s.failed(failure, 10*time.Millisecond, now) {
+		t.Error("no second look")
+	}
+	s.looked(failure, now)
+	if state := s.now(); !state.Local || state.Since != now || state.Err != failure {
+		t.Errorf("no look was answered: %+v", state)
+	}
+}
+
+// Who decides while Redis is away, and when the limiter looks.
+func TestLooksWhileRedisIsAway(t *testing.T) {
+	s := standing{timeout: 50 * time.Millisecond, retryEvery: time.Second}
+	now, failure := time.Now(), errors.New("no answer")
+	if s.failed(failure, s.timeout, now) || !s.now().Local {
+		t.Fatal("a question with all of its time does not decide")
+	}
+	later := now.Add(time.Second)
+	s.failed(failure, 50*time.Microsecond, later.Add(-1)) // was asked before
+	if local, look := s.decider(later.Add(-1)); !local || look {
+		t.Error("looks too early")
+	}
+	if local, look := s.decider(later); !local || !look {
+		t.Error("nobody looks: a caller in a hurry has renewed the outage")
+	}
+	if local, look := s.decider(later); !local || look {
+		t.Error("not one caller alone looks")
+	}
+	s.looked(failure, later)
+	if local, look := s.decider(later.Add(time.Second - 1)); !local || look {
+		t.Error("looks too early after a look")
+	}
+	if s.now().Since != now {
+		t.Error("a look that was not answered began another outage")
+	}
+	if _, look := s.decider(later.Add(time.Second)); !look {
+		t.Error("no second look")
+	}
+	s.looked(nil, later.Add(time.Second))
+	if local, look := s.decider(later.Add(time.Second)); local || look {
+		t.Error("a look was answered, and Redis is away")
 	}
 }
 
