@@ -49,6 +49,9 @@ const MaxBody = 16 << 20
 // these over the query's, these over the body's. Path values are those that
 // r.Pattern names. Then v is held against its tags "validate".
 //
+// A list is as long as the greatest number in a name asks for; over all lists, names
+// may leave out 1000 elements.
+//
 // The error has code InvalidArgument and names every field that is at fault, for
 // gateway.WriteError to tell; or it is that of gateway.ReadBody, or one of status
 // 415 for a body that is neither JSON nor a form. It may run concurrently.
@@ -76,6 +79,9 @@ func Request(r *http.Request, v any) error {
 	if err != nil {
 		return protocol.Errorf(protocol.InvalidArgument, "the query cannot be read: %w", err)
 	}
+	if err := checkNames(v, values); err != nil {
+		return err
+	}
 	if err := decoder().Decode(v, values); err != nil {
 		return formError(err)
 	}
@@ -92,12 +98,15 @@ var decoder = sync.OnceValue(func() *schema.Decoder {
 
 var validate = sync.OnceValue(func() *validator.Validate {
 	v := validator.New(validator.WithRequiredStructEnabled())
-	v.RegisterTagNameFunc(func(f reflect.StructField) string {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		return cmp.Or(name, f.Name)
-	})
+	v.RegisterTagNameFunc(nameOf)
 	return v
 })
+
+// nameOf is how requests call a field.
+func nameOf(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return cmp.Or(name, f.Name)
+}
 
 // jsonError says which field a body in JSON got wrong.
 func jsonError(err error) error {

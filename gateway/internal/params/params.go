@@ -4,11 +4,13 @@ package params
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -81,8 +83,13 @@ const (
 	formMultipart  = "multipart/form-data"
 )
 
-// Form reads the fields of a form, which contentType says body is. Files in it
-// are passed over.
+// maxParts bounds the parts of a form, as net/url does the fields of the other kind.
+const maxParts = 10_000
+
+var errManyParts = errors.New("it has more than " + strconv.Itoa(maxParts) + " parts")
+
+// Form reads the fields of a form, which contentType says body is, and which has at
+// most 10,000 of them. Files in it are passed over.
 func Form(contentType string, body []byte) (url.Values, error) {
 	kind, options, err := mime.ParseMediaType(contentType)
 	if err != nil {
@@ -93,13 +100,15 @@ func Form(contentType string, body []byte) (url.Values, error) {
 	}
 	form := make(url.Values)
 	reader := multipart.NewReader(bytes.NewReader(body), options["boundary"])
-	for {
+	for parts := 0; ; parts++ {
 		part, err := reader.NextPart()
-		if err == io.EOF {
+		switch {
+		case err == io.EOF:
 			return form, nil
-		}
-		if err != nil {
+		case err != nil:
 			return nil, err
+		case parts == maxParts:
+			return nil, errManyParts
 		}
 		if part.FormName() == "" || part.FileName() != "" {
 			continue

@@ -1,10 +1,13 @@
 package params_test
 
 import (
+	"bytes"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"reflect"
+	"strconv"
 	"testing"
 
 	"github.com/sinew-rpc/sinew/gateway/internal/params"
@@ -75,5 +78,24 @@ func TestFold(t *testing.T) {
 	}
 	if params.Fold("a") == params.Fold("b") {
 		t.Error("a and b are one name")
+	}
+}
+
+func TestFormsOfManyParts(t *testing.T) {
+	for parts, taken := range map[int]bool{10_000: true, 10_001: false} {
+		var body bytes.Buffer
+		w := multipart.NewWriter(&body)
+		for i := range parts {
+			if err := w.WriteField(strconv.Itoa(i), "x"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		form, err := params.Form(w.FormDataContentType(), body.Bytes())
+		if (err == nil) != taken || taken && len(form) != parts {
+			t.Errorf("of %d parts: %d fields, %v", parts, len(form), err)
+		}
 	}
 }
