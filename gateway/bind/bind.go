@@ -50,7 +50,7 @@ const MaxBody = 16 << 20
 // r.Pattern names. Then v is held against its tags "validate".
 //
 // A list is as long as the greatest number in a name asks for; over all lists, names
-// may leave out 1000 elements.
+// may leave out 1000 elements. A name goes at most 256 levels deep.
 //
 // The error has code InvalidArgument and names every field that is at fault, for
 // gateway.WriteError to tell; or it is that of gateway.ReadBody, or one of status

@@ -12,28 +12,44 @@ import (
 	"github.com/sinew-rpc/sinew/protocol"
 )
 
-// maxLeftOut bounds the elements of lists that no name speaks of, over all lists of
-// a request: a name of a few bytes makes every element before its own.
-const maxLeftOut = 1000
+const (
+	// maxLeftOut bounds the elements of lists that no name speaks of, over all
+	// lists of a request: a name of a few bytes makes every element before its own.
+	maxLeftOut = 1000
+	// maxDepth bounds the fields and elements that a name goes through, where a
+	// type holds itself: what fills them calls itself for each, and a stack that
+	// is too long ends the process.
+	maxDepth = 256
+)
 
-var errLeftOut = protocol.NewError(protocol.InvalidArgument, "the names leave out more than "+strconv.Itoa(maxLeftOut)+" elements of lists").WithOutcome(protocol.NotSent)
+var (
+	errLeftOut = protocol.NewError(protocol.InvalidArgument, "the names leave out more than "+strconv.Itoa(maxLeftOut)+" elements of lists").WithOutcome(protocol.NotSent)
+	errDeep    = protocol.NewError(protocol.InvalidArgument, "a name is more than "+strconv.Itoa(maxDepth)+" levels deep").WithOutcome(protocol.NotSent)
+)
 
 // checkNames says whether names ask more of v, a pointer to a struct, than they
 // bring. A list that is written in several ways, such as "items" and "ITEMS", counts
 // for each of them.
 func checkNames(v any, values url.Values) error {
 	lengths := make(map[string]int) // of lists
-	named := make(map[element]bool)
+	named := make(map[step]bool)
 	for name := range values {
 		if !strings.Contains(name, ".") { // most names: a field's of v itself
 			continue
 		}
-		for e := range elements(reflect.TypeOf(v), name) {
-			if e.index >= len(values)+maxLeftOut {
+		depth := 0
+		for s := range steps(reflect.TypeOf(v), name) {
+			if depth++; depth > maxDepth {
+				return errDeep
+			}
+			if s.list == "" {
+				continue
+			}
+			if s.index >= len(values)+maxLeftOut {
 				return errLeftOut
 			}
-			lengths[e.list] = max(lengths[e.list], e.index+1)
-			named[e] = true
+			lengths[s.list] = max(lengths[s.list], s.index+1)
+			named[s] = true
 		}
 	}
 	leftOut := -len(named)
@@ -46,23 +62,23 @@ func checkNames(v any, values url.Values) error {
 	return nil
 }
 
-// element is one of a list, which is written as names have it: "items",
-// "items.0.lines".
-type element struct {
+// step leads to an element of a list, which is written as names have it ("items",
+// "items.0.lines"), or where list is empty to a field.
+type step struct {
 	list  string
 	index int
 }
 
-// elements are those that a name goes through on its way into a t. It ends where
-// t has nothing of the name.
-func elements(t reflect.Type, name string) iter.Seq[element] {
-	return func(yield func(element) bool) {
+// steps are those of a name on its way into a t. They end where t has nothing of the
+// name.
+func steps(t reflect.Type, name string) iter.Seq[step] {
+	return func(yield func(step) bool) {
 		for at := 0; at <= len(name); {
 			if t = indirect(t); t == nil || t.Kind() != reflect.Struct {
 				return
 			}
 			end := partEnd(name, at)
-			if t = indirect(fieldsOf(t)[params.Fold(name[at:end])]); t == nil {
+			if t = indirect(fieldsOf(t)[params.Fold(name[at:end])]); t == nil || !yield(step{}) {
 				return
 			}
 			at = end + 1
@@ -75,7 +91,7 @@ func elements(t reflect.Type, name string) iter.Seq[element] {
 			list := name[:end]
 			end = partEnd(name, at)
 			index, err := strconv.Atoi(name[at:end])
-			if err != nil || !yield(element{list, index}) {
+			if err != nil || !yield(step{list, index}) {
 				return
 			}
 			t, at = t.Elem(), end+1

@@ -113,3 +113,24 @@ func TestListsThatAreNamed(t *testing.T) {
 		})
 	}
 }
+
+// A type that holds itself is filled by a stack as deep as a name is.
+func TestANameIsNotAsDeepAsItLikes(t *testing.T) {
+	type chain struct {
+		Next *chain  `json:"next"`
+		Kids []chain `json:"kids"`
+		V    int     `json:"v"`
+	}
+	for name, status := range map[string]int{
+		strings.Repeat("next.", 255) + "v":     http.StatusOK,
+		strings.Repeat("next.", 256) + "v":     http.StatusBadRequest,
+		strings.Repeat("next.", 1<<20) + "v":   http.StatusBadRequest,
+		strings.Repeat("kids.0.", 127) + "v":   http.StatusOK,
+		strings.Repeat("kids.0.", 1<<20) + "v": http.StatusBadRequest,
+		strings.Repeat("no.", 256) + "v":       http.StatusOK,
+	} {
+		if err := fill(url.Values{name: {"1"}}, new(chain)); gateway.StatusOf(err) != status {
+			t.Errorf("%.10s, %d bytes: status %d, want %d", name, len(name), gateway.StatusOf(err), status)
+		}
+	}
+}
