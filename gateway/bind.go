@@ -85,7 +85,7 @@ func (g *Gateway) bound(pattern, serviceMethod string) (*binding, error) {
 
 // ServeHTTP implements http.Handler.
 func (b *binding) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	res, err := b.call(r)
+	res, err := b.call(w, r)
 	if err != nil {
 		WriteError(w, err)
 		return
@@ -93,8 +93,12 @@ func (b *binding) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.gateway.WriteJSON(w, r, res)
 }
 
-func (b *binding) call(r *http.Request) (*protocol.Message, error) {
-	body, release, err := b.gateway.ReadBody(r)
+func (b *binding) call(w http.ResponseWriter, r *http.Request) (*protocol.Message, error) {
+	m, err := b.gateway.admitJSON(r, b.service, b.method)
+	if err != nil {
+		return nil, err
+	}
+	body, release, err := b.gateway.ReadBody(w, r)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +107,7 @@ func (b *binding) call(r *http.Request) (*protocol.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.gateway.CallJSON(r, b.service, b.method, request)
+	return b.gateway.sendJSON(r, m, request)
 }
 
 // crossOrigin knows the requests that a browser makes for another origin's page.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"io"
@@ -29,17 +30,20 @@ func (r *room) give(n int64) { r.left.Add(n) }
 // firstRead is how much room a body gets before any of it has arrived, in bytes.
 const firstRead = 4 << 10
 
-// ReadBody reads the body of r, inflated where it came as gzip: at most
-// Option.MaxMessageSize bytes before and after, in room that grows as bytes
-// arrive, whatever Content-Length says. Call release when the body is no longer
-// needed: it counts in MaxBytesInFlight until then, and until the calls have ended
-// that were made for r before, also those whose callers were answered at the
-// deadline. r.Body is replaced, so that they are known. The error has outcome
-// NotSent; StatusOf knows it as 413 for a body that is too large, 408 for one that
-// came too slowly, 415 for another encoding, 400 for one that broke off, and 429
-// where too many bytes are in flight.
-func (g *Gateway) ReadBody(r *http.Request) (body []byte, release func(), err error) {
-	held := &holding{ReadCloser: r.Body, room: &g.room}
+// ReadBody reads the body of r, which w answers: at most Option.MaxMessageSize
+// bytes, in room that grows as bytes arrive, whatever Content-Length says. What came
+// as gzip is inflated once all of it has arrived, to at most as many. Beyond 4 KiB a
+// body must bring 16 KiB/s over each 10 s, before it is inflated; that a read is cut
+// off in its midst needs a w that http.ResponseController can unwrap.
+//
+// Call release when the body is no longer needed: it counts in MaxBytesInFlight
+// until then, and until the calls have ended that were made for r before, also those
+// whose callers were answered at the deadline. r.Body is replaced, so that they are
+// known. The error has outcome NotSent; StatusOf knows it as 413 for a body that is
+// too large, 408 for one that came too slowly, 415 for another encoding, 400 for one
+// that broke off, and 429 where too many bytes are in flight.
+func (g *Gateway) ReadBody(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
+	held := &holding{ReadCloser: r.Body, writer: w, room: &g.room}
 	if body, err = held.body(r, int64(g.option.MaxMessageSize)); err != nil {
 		held.release()
 		return nil, nil, err
@@ -49,9 +53,9 @@ func (g *Gateway) ReadBody(r *http.Request) (body []byte, release func(), err er
 }
 
 // ReadBody is Gateway.ReadBody for handlers of routes, with a limit of theirs in
-// bytes, and without MaxBytesInFlight.
+// bytes, and without MaxBytesInFlight and the least rate.
 func ReadBody(r *http.Request, limit int64) ([]byte, error) {
-	return new(holding).body(r, limit)
+	return (&holding{ReadCloser: r.Body}).body(r, limit)
 }
 
 // body reads the body of r, at most limit bytes before and after inflating.
@@ -59,33 +63,58 @@ func (h *holding) body(r *http.Request, limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, BodyTooLarge(limit)
 	}
-	source := io.Reader(r.Body)
+	zipped := false
 	switch encoding := strings.ToLower(first(r.Header, "Content-Encoding")); encoding {
 	case "", "identity":
 	case "gzip":
-		zipped, err := gzip.NewReader(&bounded{r.Body, limit})
-		if err != nil {
-			return nil, bodyError(err, limit)
-		}
-		source = zipped
+		zipped = true
 	default:
 		return nil, refuse(http.StatusUnsupportedMediaType, protocol.Unimplemented, "Content-Encoding %.64q is not known here: send gzip or identity", encoding)
 	}
-	h.source = bounded{source, limit}
-	body, err := h.read(r.ContentLength, limit)
-	h.source = bounded{} // what inflates is of no use any more, and calls may be long
+	body, err := h.receive(r.ContentLength, limit)
+	if err == nil && zipped {
+		body, err = h.inflate(body, limit)
+	}
 	if err != nil {
 		return nil, bodyError(err, limit)
 	}
 	return body, nil
 }
 
+// receive reads what the request has, as it comes.
+func (h *holding) receive(expected, limit int64) ([]byte, error) {
+	body, err := h.read(h, expected, limit)
+	h.writer = nil
+	if h.pace != nil && !h.pace.end() && err == nil {
+		err = os.ErrDeadlineExceeded
+	}
+	return body, err
+}
+
+// inflate makes of what arrived the body that it stands for, and gives its room
+// back. It waits for nobody: a few bytes on the wire can take much room, and whoever
+// sent them must not have it for as long as he likes to be silent.
+func (h *holding) inflate(zipped []byte, limit int64) ([]byte, error) {
+	arrived := h.taken
+	z, err := gzip.NewReader(bytes.NewReader(zipped))
+	if err != nil {
+		return nil, err
+	}
+	body, err := h.read(z, int64(len(zipped)), limit)
+	if err == nil {
+		h.shrink(arrived)
+	}
+	return body, err
+}
+
 // holding is one body with the room that it takes for as long as anybody needs it.
 // In its request it stands for the body that was read, so that calls find it.
 type holding struct {
-	io.ReadCloser       // what the request had
-	room          *room // nil: any
+	io.ReadCloser                     // what the request had
+	writer        http.ResponseWriter // its answer; nil: any pace will do
+	room          *room               // nil: any
 	source        bounded
+	pace          *pace // nil until the body is longer than firstRead
 
 	mu sync.Mutex
 	// Guarded by mu, once it is read:
@@ -100,14 +129,29 @@ func heldFor(r *http.Request) *holding {
 	return held
 }
 
-// read reads all of h.source, into a buffer that doubles up to limit; expected is a
+// Read reads what the request has. Whoever has more room than firstRead must keep
+// the pace.
+func (h *holding) Read(p []byte) (int, error) {
+	if h.pace == nil && h.writer != nil && h.taken > firstRead {
+		h.pace = startPace(h.writer)
+	}
+	n, err := h.ReadCloser.Read(p)
+	if h.pace != nil && !h.pace.count(n) {
+		return n, os.ErrDeadlineExceeded
+	}
+	return n, err
+}
+
+// read reads all of source, into a buffer that doubles up to limit; expected is a
 // hint that is believed up to firstRead.
-func (h *holding) read(expected, limit int64) ([]byte, error) {
+func (h *holding) read(source io.Reader, expected, limit int64) ([]byte, error) {
+	h.source = bounded{source, limit}
+	defer func() { h.source = bounded{} }() // calls may be long, and it is of no use any more
 	size := int64(firstRead)
 	if expected >= 0 && expected < firstRead {
 		size = expected + 1 // so that the end is seen without growing
 	}
-	if !h.grow(size) {
+	if !h.grow(size - 1) { // no body takes no room
 		return nil, errNoRoom
 	}
 	buffer := make([]byte, 0, size)
@@ -131,12 +175,21 @@ func (h *holding) read(expected, limit int64) ([]byte, error) {
 	}
 }
 
+// grow takes n bytes more.
 func (h *holding) grow(n int64) bool {
-	if h.room != nil && !h.room.take(n) {
+	if h.room != nil && n > 0 && !h.room.take(n) {
 		return false
 	}
 	h.taken += n
 	return true
+}
+
+// shrink gives n bytes back.
+func (h *holding) shrink(n int64) {
+	h.taken -= n
+	if h.room != nil {
+		h.room.give(n)
+	}
 }
 
 func (h *holding) release() {

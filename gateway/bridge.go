@@ -46,14 +46,19 @@ func (g *Gateway) serveBridge(w http.ResponseWriter, r *http.Request) {
 		writeBridge(w, m, &protocol.Message{Header: protocol.Header{SerializeType: m.SerializeType}}, nil)
 		return
 	}
-	body, release, err := g.ReadBody(r)
+	call := *m // m is what is answered
+	if err := g.admit(r, &call); err != nil {
+		writeBridge(w, m, nil, err)
+		return
+	}
+	body, release, err := g.ReadBody(w, r)
 	if err != nil {
 		writeBridge(w, m, nil, err)
 		return
 	}
 	defer release()
-	m.Body = body
-	res, err := g.Call(r, m)
+	call.Body = body
+	res, err := g.send(r, &call)
 	writeBridge(w, m, res, err)
 }
 

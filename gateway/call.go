@@ -27,11 +27,20 @@ const lastWord = 50 * time.Millisecond
 // *protocol.Error that knows its outcome; NotSent is one of the gateway's own.
 // It may run concurrently, also for one r, as for the calls of a batch.
 func (g *Gateway) Call(r *http.Request, m *protocol.Message) (*protocol.Message, error) {
-	if err := g.checkService(m.ServiceName); err != nil {
+	out := *m
+	if err := g.admit(r, &out); err != nil {
 		return nil, err
 	}
-	out := *m
-	return g.call(r, &out)
+	return g.send(r, &out)
+}
+
+// admit is what of Call comes before the request's body is read, so that nobody
+// who is refused has room for one: it makes of m the message that send sends.
+func (g *Gateway) admit(r *http.Request, m *protocol.Message) error {
+	if err := g.checkService(m.ServiceName); err != nil {
+		return err
+	}
+	return g.prepareCall(r, m)
 }
 
 // checkService refuses the services of the framework, unless they may be called.
@@ -42,11 +51,8 @@ func (g *Gateway) checkService(service string) error {
 	return nil
 }
 
-// call is Call for services of the framework too, with a message that is its own.
-func (g *Gateway) call(r *http.Request, m *protocol.Message) (*protocol.Message, error) {
-	if err := g.prepareCall(r, m); err != nil {
-		return nil, err
-	}
+// send makes the call of a message that was prepared, and is its own.
+func (g *Gateway) send(r *http.Request, m *protocol.Message) (*protocol.Message, error) {
 	ctx := r.Context()
 	if m.Timeout > 0 {
 		var cancel context.CancelFunc
@@ -60,18 +66,28 @@ func (g *Gateway) call(r *http.Request, m *protocol.Message) (*protocol.Message,
 // serializer the provider's own clients use does not matter: the message says
 // what its body is.
 func (g *Gateway) CallJSON(r *http.Request, service, method string, body []byte) (*protocol.Message, error) {
-	if err := g.checkService(service); err != nil {
+	m, err := g.admitJSON(r, service, method)
+	if err != nil {
 		return nil, err
 	}
-	res, err := g.call(r, &protocol.Message{
-		Header: protocol.Header{SerializeType: protocol.SerializeTypeJSON, ServiceName: service, MethodName: method},
-		Body:   body,
-	})
+	return g.sendJSON(r, m, body)
+}
+
+// admitJSON is admit for a call in JSON.
+func (g *Gateway) admitJSON(r *http.Request, service, method string) (*protocol.Message, error) {
+	m := &protocol.Message{Header: protocol.Header{SerializeType: protocol.SerializeTypeJSON, ServiceName: service, MethodName: method}}
+	return m, g.admit(r, m)
+}
+
+// sendJSON sends what admitJSON made, with its body.
+func (g *Gateway) sendJSON(r *http.Request, m *protocol.Message, body []byte) (*protocol.Message, error) {
+	m.Body = body
+	res, err := g.send(r, m)
 	if err != nil {
 		return nil, err
 	}
 	if res.SerializeType != protocol.SerializeTypeJSON {
-		return nil, ran(protocol.Internal, "%.128s.%.128s answered %v to a request in JSON", service, method, res.SerializeType)
+		return nil, ran(protocol.Internal, "%.128s.%.128s answered %v to a request in JSON", m.ServiceName, m.MethodName, res.SerializeType)
 	}
 	if len(res.Body) == 0 { // of a client whose FailSafe swallowed a failure
 		res.Body, res.CompressType = []byte("{}"), protocol.CompressTypeNone
@@ -80,7 +96,7 @@ func (g *Gateway) CallJSON(r *http.Request, service, method string, body []byte)
 		return res, nil
 	}
 	if res.Body, err = protocol.Inflate(res.CompressType, nil, res.Body, g.option.MaxMessageSize); err != nil {
-		return nil, ran(protocol.Internal, "the reply of %.128s.%.128s: %w", service, method, err)
+		return nil, ran(protocol.Internal, "the reply of %.128s.%.128s: %w", m.ServiceName, m.MethodName, err)
 	}
 	res.CompressType = protocol.CompressTypeNone
 	return res, nil
@@ -107,10 +123,14 @@ func (g *Gateway) AuthorizeServices(r *http.Request) error {
 	if !g.providersAuthorize {
 		return g.Authorize(r)
 	}
-	_, err := g.call(r, &protocol.Message{
+	m := &protocol.Message{
 		Header: protocol.Header{SerializeType: protocol.SerializeTypeJSON, ServiceName: introspection, MethodName: listing},
 		Body:   []byte("{}"),
-	})
+	}
+	err := g.prepareCall(r, m)
+	if err == nil {
+		_, err = g.send(r, m)
+	}
 	if protocol.CodeOf(err) == protocol.Unimplemented { // a backend that is none of ours
 		return nil
 	}

@@ -16,7 +16,7 @@ const contentJSON = "application/json"
 // serveJSON is POST /{Service}/{Method}: the Connect protocol's unary call
 // with JSON (https://connectrpc.com/docs/protocol#unary-request).
 func (g *Gateway) serveJSON(w http.ResponseWriter, r *http.Request, service, method string) {
-	res, err := g.jsonCall(r, service, method)
+	res, err := g.jsonCall(w, r, service, method)
 	if err != nil {
 		WriteError(w, err)
 		return
@@ -24,19 +24,23 @@ func (g *Gateway) serveJSON(w http.ResponseWriter, r *http.Request, service, met
 	g.WriteJSON(w, r, res)
 }
 
-func (g *Gateway) jsonCall(r *http.Request, service, method string) (*protocol.Message, error) {
+func (g *Gateway) jsonCall(w http.ResponseWriter, r *http.Request, service, method string) (*protocol.Message, error) {
 	if err := CheckJSON(r); err != nil {
 		return nil, err
 	}
 	if v := first(r.Header, "Connect-Protocol-Version"); v != "" && v != "1" {
 		return nil, notSent(protocol.InvalidArgument, "Connect-Protocol-Version is %.16q: 1 is spoken here", v)
 	}
-	body, release, err := g.ReadBody(r)
+	m, err := g.admitJSON(r, service, method)
+	if err != nil {
+		return nil, err
+	}
+	body, release, err := g.ReadBody(w, r)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	return g.CallJSON(r, service, method, body)
+	return g.sendJSON(r, m, body)
 }
 
 // CheckJSON refuses, with 415, a request whose body does not say that it is

@@ -22,7 +22,9 @@ const (
 // returns travels as "sinew-auth"; empty sends none. Its error refuses the call:
 // a *protocol.Error keeps its code, any other becomes Unauthenticated with its
 // text. serviceMethod is "Service.Method", or empty for a document about all
-// services. It may wait, with r's context, and runs concurrently.
+// services. It may wait, with r's context, and runs concurrently. It is asked once
+// for each call, before r.Body is read, which it leaves alone; only where the body
+// says what is called, in JSON-RPC, is the body read before.
 type AuthorizeFunc func(r *http.Request, serviceMethod string) (auth string, err error)
 
 // Option is how a gateway behaves. The zero value is a good one: in each field

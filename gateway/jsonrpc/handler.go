@@ -59,7 +59,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		write(w, status, failure(null, newError(InvalidRequest, why)))
 		return
 	}
-	body, release, err := h.gateway.ReadBody(r)
+	body, release, err := h.gateway.ReadBody(w, r)
 	if err != nil {
 		write(w, gateway.StatusOf(err), failure(null, fromBody(err)))
 		return
