@@ -47,8 +47,13 @@ const Backend = store.ZK
 
 func init() { libkv.AddStore(Backend, New) }
 
-// defaultTimeout is libkv's for a session.
-const defaultTimeout = 10 * time.Second
+const (
+	// defaultTimeout is libkv's for a session.
+	defaultTimeout = 10 * time.Second
+	// longestRequest is the room that the connection for lists keeps for a request,
+	// which is little more than a path. The client would keep 1.5 MiB.
+	longestRequest = 64 << 10
+)
 
 // New opens a store on the servers addrs, host:port each. It waits for nothing:
 // a server that is down is told by the first call. cfg may be nil; TLS and
@@ -67,7 +72,7 @@ func New(addrs []string, cfg *store.Config) (store.Store, error) {
 	if cfg != nil && cfg.ConnectionTimeout != 0 {
 		timeout = cfg.ConnectionTimeout
 	}
-	conn, _, err := zk.Connect(addrs, timeout)
+	conn, _, err := zk.Connect(addrs, timeout, zk.WithMaxConnBufferSize(longestRequest))
 	if err != nil {
 		kv.Close()
 		return nil, err
