@@ -54,21 +54,21 @@ func (t *target) chosen(ctx context.Context, named []string) ([]string, error) {
 		return nil, misused("--addr says whom to list: leave %q out, or --addr", named[0])
 	case len(t.addrs) > 0:
 		return []string{""}, nil
-	case len(named) > 0:
-		return named, nil
-	case t.app != "":
-		return []string{t.app}, nil
 	}
 	location, err := t.location()
 	if err != nil {
 		return nil, err
 	}
 	apps, err := t.apps(ctx, location)
-	if err == nil && len(apps) == 0 {
-		err = advise(fmt.Errorf("no application was ever registered in %s under %s", t.registry, t.path),
-			"Start a server with that registry, or say by --path where it registers.")
+	switch {
+	case err != nil:
+		return nil, err
+	case len(named) > 0:
+		return named, t.check(apps, named...)
+	case t.app != "":
+		return []string{t.app}, t.check(apps, t.app)
 	}
-	return apps, err
+	return apps, nil
 }
 
 // list prints one application.

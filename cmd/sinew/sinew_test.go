@@ -114,7 +114,11 @@ func TestWhomIsAsked(t *testing.T) {
 	}
 	dead := ln.Addr().String()
 	ln.Close()
-	empty := "bolt://" + filepath.Join(t.TempDir(), "empty.db")
+	file := filepath.Join(t.TempDir(), "empty.db")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	empty := "bolt://" + file
 	for _, c := range []struct {
 		code int
 		says string

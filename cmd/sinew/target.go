@@ -9,8 +9,11 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/docker/libkv/store"
 
 	"github.com/sinew-rpc/sinew/client"
 	"github.com/sinew-rpc/sinew/internal/registryurl"
@@ -59,8 +62,8 @@ func environList(name string) []string {
 }
 
 // open returns the registry that says who the providers are: that of the flags, or
-// a list of the addresses given. app is whose; empty is that of the flags, or the
-// only one there is.
+// a list of the addresses given. app is whose, and one that the registry has; empty is
+// that of the flags, or the only one there is.
 func (t *target) open(ctx context.Context, app string) (registry.Registry, error) {
 	if len(t.addrs) > 0 {
 		return t.fixed()
@@ -90,11 +93,18 @@ func (t *target) location() (registryurl.Location, error) {
 	if err != nil {
 		return location, misused("--registry: %w", err)
 	}
+	if location.Backend != store.BOLTDB {
+		return location, nil
+	}
+	if _, err := os.Stat(location.Addrs[0]); err != nil { // opening it would make one
+		return location, advise(fmt.Errorf("--registry %s: %w", t.registry, err),
+			"The first server that registers there makes the file: start one, or correct the path.")
+	}
 	return location, nil
 }
 
-// apps lists the applications that the registry has, no longer than a call may
-// take.
+// apps lists the applications that the registry has, one at least, waiting no longer
+// than a call may take.
 func (t *target) apps(ctx context.Context, location registryurl.Location) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
@@ -103,20 +113,31 @@ func (t *target) apps(ctx context.Context, location registryurl.Location) ([]str
 		return nil, advise(fmt.Errorf("the registry %s does not answer: %w", t.registry, err),
 			"Is it there, and does it listen? --timeout, now %v, is how long it may take.", t.timeout)
 	}
+	if len(apps) == 0 {
+		return nil, advise(fmt.Errorf("no application was ever registered in %s under %s", t.registry, t.path),
+			"Start a server with that registry, or say by --path where it registers.")
+	}
 	return apps, nil
 }
 
-func (t *target) onlyApp(ctx context.Context, location registryurl.Location) (string, error) {
-	if t.app != "" {
-		return t.app, nil
+// check refuses a name that is none of the registry's applications: to open the
+// registry for it would make it one.
+func (t *target) check(apps []string, names ...string) error {
+	for _, name := range names {
+		if !slices.Contains(apps, name) {
+			return misused("no application %q was ever registered in %s under %s, but these were: %s", name, t.registry, t.path, strings.Join(apps, ", "))
+		}
 	}
+	return nil
+}
+
+func (t *target) onlyApp(ctx context.Context, location registryurl.Location) (string, error) {
 	apps, err := t.apps(ctx, location)
 	switch {
 	case err != nil:
 		return "", err
-	case len(apps) == 0:
-		return "", advise(fmt.Errorf("no application was ever registered in %s under %s", t.registry, t.path),
-			"Start a server with that registry, or say by --path where it registers.")
+	case t.app != "":
+		return t.app, t.check(apps, t.app)
 	case len(apps) > 1:
 		return "", misused("the registry has several applications: choose one by --app, of %s", strings.Join(apps, ", "))
 	}
