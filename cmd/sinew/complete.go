@@ -25,7 +25,7 @@ func completeMethod(t *target) completion {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		defer r.Close()
-		providers, err := t.providers(c.Context(), r)
+		providers, _, err := t.providers(c.Context(), r)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
@@ -68,7 +68,7 @@ func completeProvider(t *target) completion {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		defer r.Close()
-		providers, err := t.providers(c.Context(), r)
+		providers, _, err := t.providers(c.Context(), r)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

@@ -39,7 +39,7 @@ func drain(ctx context.Context, t *target, names []string, all bool, out io.Writ
 		return err
 	}
 	defer r.Close()
-	listed, err := t.providers(ctx, r)
+	listed, _, err := t.providers(ctx, r)
 	if err != nil {
 		return err
 	}

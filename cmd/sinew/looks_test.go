@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -57,5 +58,33 @@ func TestAFileThatIsNotThereIsNotMade(t *testing.T) {
 	}
 	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the folder: %v", err)
+	}
+}
+
+// A list that the registry no longer vouches for is said to be old.
+func TestWatchTellsOfAnOutage(t *testing.T) {
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	etcd := registryserver.Etcd(t)
+	r := "etcd://" + etcd.Addr()
+	p := startProvider(t, setup{Registry: r, App: "shop"})
+	awaitListed(t, []string{"SINEW_REGISTRY=" + r}, "shop", 1)
+	cmd := exec.Command(path, "watch", "--interval", "50ms", "--registry", r)
+	cmd.Env = cleanEnv()
+	out := new(growing)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out.await(t, `1 provider\nPROVIDER.*\ntcp@`+p.addr+` +up `)
+	etcd.Kill()
+	out.await(t, `1 provider\nthe registry is stale since 20.*; this is the last list\nPROVIDER.*\ntcp@`+p.addr+` +up `)
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after Ctrl-C: %v\n%s", err, out)
 	}
 }

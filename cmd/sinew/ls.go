@@ -78,7 +78,7 @@ func list(ctx context.Context, t *target, app string, all bool, out io.Writer) e
 		return err
 	}
 	defer r.Close()
-	providers, err := t.providers(ctx, r)
+	providers, state, err := t.providers(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -90,6 +90,9 @@ func list(ctx context.Context, t *target, app string, all bool, out io.Writer) e
 	probes := f.probe(ctx, providers)
 	if app != "" {
 		fmt.Fprintf(out, "%s: %s in %s\n\n", app, plural(len(providers), "provider"), t.registry)
+	}
+	if caution := caveat(state); caution != "" {
+		fmt.Fprintln(out, caution)
 	}
 	lines := providerTable(probes).lines()
 	lines = append(lines, methodLines(f.services(ctx, probes, all), len(probes))...)

@@ -48,7 +48,7 @@ func (p *pinger) pingAll(ctx context.Context, t *target) error {
 		return err
 	}
 	defer r.Close()
-	providers, err := t.providers(ctx, r)
+	providers, _, err := t.providers(ctx, r)
 	if err != nil {
 		return err
 	}

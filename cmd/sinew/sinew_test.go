@@ -127,6 +127,8 @@ func TestWhomIsAsked(t *testing.T) {
 		{exitUsage, "whom.*--addr.*--registry", []string{"ls"}},
 		{exitUsage, "is none of bolt", []string{"ls", "--registry", "redis://x"}},
 		{exitUsage, "--addr", []string{"ls", "--addr", "@x"}},
+		{exitUsage, "--timeout must be positive", []string{"ping", "--addr", dead, "--timeout", "-1s"}},
+		{exitUsage, "--timeout must be positive", []string{"ls", "--registry", empty, "--timeout", "0"}},
 		{exitUsage, `no command "cal": do you mean call`, []string{"cal"}},
 		{exitUsage, `no command "nonsense"`, []string{"nonsense"}},
 		{exitFailed, "Nothing listens there", []string{"call", "Arith.Add", "--addr", dead}},

@@ -35,7 +35,7 @@ type target struct {
 	tls      tlsFiles
 }
 
-// settle takes who is meant from the flags that were given. One that was given
+// settle checks the flags, and takes from those that were given who is meant. One that was given
 // counts for more than what stands in the environment, where it was perhaps put
 // for another fleet; of the environment itself, addresses do.
 func (t *target) settle(given func(flag string) bool) error {
@@ -44,6 +44,8 @@ func (t *target) settle(given func(flag string) bool) error {
 		return misused("--addr and --registry each say whom: give one of them")
 	case byAddr && len(t.addrs) == 0:
 		return misused("--addr is empty: name providers by host:port")
+	case t.timeout <= 0:
+		return misused("--timeout must be positive")
 	case byRegistry:
 		t.addrs = nil
 	}
@@ -163,14 +165,14 @@ func (t *target) fixed() (registry.Registry, error) {
 	return r, nil
 }
 
-// providers lists those of r that have all tags, waiting no longer than a call may
-// take for the first list.
-func (t *target) providers(ctx context.Context, r registry.Registry) ([]registry.Provider, error) {
+// providers lists those of r that have all tags, and says how far that list can be
+// trusted. It waits no longer than a call may take for the first one.
+func (t *target) providers(ctx context.Context, r registry.Registry) ([]registry.Provider, registry.State, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
-	all, _, err := r.Providers(ctx)
+	all, state, err := r.Providers(ctx)
 	if err != nil {
-		return nil, advise(fmt.Errorf("the registry %s does not answer: %w", t.registry, err),
+		return nil, state, advise(fmt.Errorf("the registry %s does not answer: %w", t.registry, err),
 			"Is it there, and does it listen? --timeout, now %v, is how long it may take.", t.timeout)
 	}
 	var list []registry.Provider
@@ -179,7 +181,15 @@ func (t *target) providers(ctx context.Context, r registry.Registry) ([]registry
 			list = append(list, p)
 		}
 	}
-	return list, nil
+	return list, state, nil
+}
+
+// caveat is what to know about a list that is not fresh; empty of one that is.
+func caveat(s registry.State) string {
+	if s.Status == registry.Fresh {
+		return ""
+	}
+	return "the registry is " + cut(s.String(), 100) + "; this is the last list"
 }
 
 func hasAll(have, want map[string]string) bool {

@@ -85,7 +85,7 @@ func (w *watcher) watch(ctx context.Context, out io.Writer) error {
 
 // look asks all providers and shows what they answered.
 func (w *watcher) look(ctx context.Context, r registry.Registry, f *fleet, display *screen) error {
-	providers, err := w.target.providers(ctx, r)
+	providers, state, err := w.target.providers(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -96,6 +96,9 @@ func (w *watcher) look(ctx context.Context, r registry.Registry, f *fleet, displ
 		return ctx.Err()
 	}
 	lines := []string{fmt.Sprintf("%s  %s", time.Now().Format(time.TimeOnly), plural(len(providers), "provider"))}
+	if caution := caveat(state); caution != "" {
+		lines = append(lines, caution)
+	}
 	display.show(append(lines, w.table(probes).lines()...))
 	return nil
 }
