@@ -18,7 +18,9 @@ const (
 	Stale
 	// Doubted: the registry answers with an empty or a much shorter list than
 	// before, which is more often its accident than the providers'. The list
-	// still holds what vanished, for a limited time.
+	// still holds what vanished, for a limited time. Or it lists providers of
+	// whom none refreshes its entry, as where it refuses writes; they stay for
+	// as long as it lists them.
 	Doubted
 )
 

@@ -25,10 +25,15 @@
 // when it is [registry.Stale]; with Option.SnapshotFile they keep it over a
 // restart too. When over half of it vanishes at once, the registry is more likely
 // to have failed than the providers: those entries stay for two thirds of their
-// TTL, and the list is [registry.Doubted] meanwhile. Providers look for their
-// entries every Interval and write again what was lost, for ever. A call of the
-// store that does not return is left behind after Option.CallLimit, and a store
-// that hangs is replaced.
+// TTL, and the list is [registry.Doubted] meanwhile. When all stamps stand still, and
+// those of two providers or more did at about the same time, the store more likely
+// refuses writes than that all are dead: they stay, Doubted too, for as long as the
+// store lists them, until somebody writes. An application whose providers all
+// crashed at once stays listed as well, which costs dials that fail.
+//
+// Providers look for their entries every Interval and write again what was lost, for
+// ever. A call of the store that does not return is left behind after
+// Option.CallLimit, and a store that hangs is replaced.
 //
 // A watch is only a hint to look: one that closes is armed again, one that has
 // gone silent is found by the polls. A poll reads one key and writes nothing.

@@ -5,10 +5,16 @@ import "time"
 // judge tells which children of one parent live: those whose value moved
 // within their TTL, by the judge's own clock. No wall clock of another machine
 // is compared. A judge belongs to one goroutine; the zero value is ready.
+//
+// Where several stand still and nobody moves, it is more likely that the store
+// refuses writes, which only those who write are told: that is a standstill, and
+// who it caught is neither alive nor known to be dead.
 type judge struct {
-	seen   map[string]*sighting // by child name
-	listed time.Time            // the last observe
-	faults uint64               // the store's count of faults then
+	seen       map[string]*sighting // by child name
+	listed     time.Time            // the last observe
+	faults     uint64               // the store's count of faults then
+	wrote      time.Time            // when a value was last seen that the list before had not
+	standstill bool                 // nobody has moved since several stood still
 }
 
 // sighting is what is known of one child.
@@ -25,11 +31,16 @@ type observation struct {
 }
 
 // observe takes a whole list. faults counts the store's failed and late calls:
-// the clocks of all stamps run only while the store works, so after a fault,
-// or a gap of a TTL between two lists, all count as just moved.
+// the clocks of all stamps run only while the store works, so after a fault, a
+// gap of a TTL between two lists, or a standstill that somebody ends by moving,
+// all count as just moved.
 func (j *judge) observe(now time.Time, faults uint64, children map[string]observation) {
 	gap := now.Sub(j.listed)
 	disturbed := faults != j.faults
+	if j.moves(children) {
+		disturbed = disturbed || j.standstill
+		j.wrote, j.standstill = now, false
+	}
 	seen := make(map[string]*sighting, len(children))
 	for name, c := range children {
 		s := j.seen[name]
@@ -40,6 +51,45 @@ func (j *judge) observe(now time.Time, faults uint64, children map[string]observ
 		seen[name] = s
 	}
 	j.seen, j.listed, j.faults = seen, now, faults
+	j.standstill = j.standstill || j.standsStill(now)
+}
+
+// moves reports whether somebody wrote between the last list and this one.
+func (j *judge) moves(children map[string]observation) bool {
+	if j.listed.IsZero() {
+		return false // nobody knows
+	}
+	for name, c := range children {
+		if s := j.seen[name]; s == nil || s.value != c.value {
+			return true
+		}
+	}
+	return false
+}
+
+// standsStill reports whether two or more stand still, and nobody else lives. One
+// that stands still alone has crashed.
+func (j *judge) standsStill(now time.Time) bool {
+	suspects := 0
+	for name := range j.seen {
+		if j.alive(now, name) {
+			return false
+		}
+		if !j.outlived(name) {
+			suspects++
+		}
+	}
+	return suspects >= 2
+}
+
+// outlived reports whether somebody moved after name counted as dead: the store
+// took writes then.
+func (j *judge) outlived(name string) bool { return j.wrote.After(j.deadline(name)) }
+
+// suspect reports whether a child of the last list may be dead, or kept from
+// moving as all are.
+func (j *judge) suspect(now time.Time, name string) bool {
+	return j.standstill && j.seen[name] != nil && !j.alive(now, name) && !j.outlived(name)
 }
 
 // alive reports whether a child of the last list lives. One that was not

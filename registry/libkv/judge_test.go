@@ -1,6 +1,7 @@
 package libkv
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -91,6 +92,64 @@ func (j *judge) see(sight sight) (alive string) {
 		}
 	}
 	return alive
+}
+
+// Each case ends with who is suspect, of a, b and short, after its last sight.
+func TestJudgeStandstill(t *testing.T) {
+	const s = time.Second
+	ab := func(a, b string) map[string]string { return map[string]string{"a": a, "b": b} }
+	for name, test := range map[string]struct {
+		sights []sight
+		want   string
+	}{
+		"two that stand still, and nobody else": {[]sight{{0, 0, ab("1", "1"), "a b"}, {6 * s, 0, ab("1", "1"), "a b"}, {12 * s, 0, ab("1", "1"), ""}}, "a b"},
+		"one alone has crashed": {[]sight{
+			{0, 0, map[string]string{"a": "1"}, "a"}, {6 * s, 0, map[string]string{"a": "1"}, "a"}, {12 * s, 0, map[string]string{"a": "1"}, ""},
+		}, ""},
+		"one that moves shows that the other has crashed": {[]sight{
+			{0, 0, ab("1", "1"), "a b"}, {6 * s, 0, ab("1", "2"), "a b"}, {12 * s, 0, ab("1", "3"), "b"},
+		}, ""},
+		"also when it stops later": {[]sight{
+			{0, 0, ab("1", "1"), "a b"}, {6 * s, 0, ab("1", "2"), "a b"}, {12 * s, 0, ab("1", "3"), "b"}, {18 * s, 0, ab("1", "3"), "b"}, {24 * s, 0, ab("1", "3"), ""},
+		}, ""},
+		"one that stopped a little later shows nothing": {[]sight{
+			{0, 0, ab("1", "1"), "a b"}, {6 * s, 0, ab("1", "2"), "a b"}, {12 * s, 0, ab("1", "2"), "b"}, {18 * s, 0, ab("1", "2"), ""},
+		}, "a b"},
+		"who moves again ends it for all": {[]sight{
+			{0, 0, ab("1", "1"), "a b"}, {6 * s, 0, ab("1", "1"), "a b"}, {12 * s, 0, ab("1", "1"), ""}, {18 * s, 0, ab("2", "1"), "a b"}, {27 * s, 0, ab("3", "1"), "a b"}, {28 * s, 0, ab("3", "1"), "a"},
+		}, ""},
+		"so does who comes": {[]sight{
+			{0, 0, ab("1", "1"), "a b"}, {6 * s, 0, ab("1", "1"), "a b"}, {12 * s, 0, ab("1", "1"), ""},
+			{18 * s, 0, map[string]string{"a": "1", "b": "1", "short": "1"}, "a b short"},
+		}, ""},
+		"who goes does not": {[]sight{
+			{0, 0, ab("1", "1"), "a b"}, {6 * s, 0, ab("1", "1"), "a b"}, {12 * s, 0, ab("1", "1"), ""}, {18 * s, 0, map[string]string{"a": "1"}, ""},
+		}, "a"},
+		"nor does a fault": {[]sight{
+			{0, 0, ab("1", "1"), "a b"}, {6 * s, 0, ab("1", "1"), "a b"}, {12 * s, 0, ab("1", "1"), ""},
+			{13 * s, 1, map[string]string{"a": "1"}, "a"}, {20 * s, 1, map[string]string{"a": "1"}, "a"}, {23 * s, 1, map[string]string{"a": "1"}, ""},
+		}, "a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var j judge
+			var last sight
+			for _, last = range test.sights {
+				if got := j.see(last); got != last.alive {
+					t.Fatalf("alive at %v: %q, want %q", last.at, got, last.alive)
+				}
+			}
+			now := time.Unix(1e9, 0).Add(last.at)
+			var suspects []string
+			for _, name := range []string{"a", "b", "short"} {
+				if j.suspect(now, name) {
+					suspects = append(suspects, name)
+				}
+			}
+			if got := strings.Join(suspects, " "); got != test.want {
+				t.Errorf("suspects %q, want %q", got, test.want)
+			}
+		})
+	}
 }
 
 func TestJudgeZeroValue(t *testing.T) {

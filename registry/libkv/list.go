@@ -13,14 +13,17 @@ import (
 	"github.com/sinew-rpc/sinew/registry"
 )
 
-// errVanished is why a list is doubted.
-var errVanished = errors.New("over half of the providers vanished from the registry, or stopped refreshing their entries, at about the same time")
+// Why a list is doubted.
+var (
+	errVanished   = errors.New("over half of the providers vanished from the registry, or stopped refreshing their entries, at about the same time")
+	errStandstill = errors.New("no provider refreshes its entry any more: the registry may refuse writes")
+)
 
 // providerList makes of what the store lists what consumers are told. It belongs
 // to the reader's loop.
 type providerList struct {
 	judge judge
-	good  map[string]member // who lives, by child name
+	good  map[string]member // who lives, or may as far as a standstill tells, by child name
 	gone  map[string]absent // who did not long ago, by child name
 	left  map[string]string // who said goodbye, by child name: their ProviderKeys
 
@@ -28,7 +31,8 @@ type providerList struct {
 	at         time.Time // of the last take
 	saved      time.Time // when the list that was recalled was saved; zero: none was, or a newer came
 	unreadable int
-	kept       int
+	suspects   int               // of good, those who stand still
+	kept       int               // of gone, those who stay listed
 	creating   bool              // some entry is being created
 	complained map[string]string // unreadable values that were logged, by child name
 }
@@ -64,9 +68,13 @@ func (l *providerList) take(now time.Time, faults uint64, children map[string]*s
 	}
 	l.judge.observe(now, faults, observations)
 	before := l.good
-	l.good = make(map[string]member, len(listed))
+	l.good, l.suspects = make(map[string]member, len(listed)), 0
 	for name, m := range listed {
-		if l.judge.alive(now, name) {
+		suspect := l.judge.suspect(now, name)
+		if suspect {
+			l.suspects++
+		}
+		if suspect || l.judge.alive(now, name) {
 			l.good[name] = m
 		}
 	}
@@ -140,13 +148,22 @@ func (l *providerList) settle(now time.Time) {
 		}
 		l.kept++
 	}
-	status := registry.State{Status: registry.Fresh, Since: now}
-	if l.kept > 0 {
-		status = registry.State{Status: registry.Doubted, Since: now, Cause: errVanished}
+	l.judged(now)
+}
+
+// judged says how far the list can be trusted, and since when.
+func (l *providerList) judged(now time.Time) {
+	state := registry.State{Status: registry.Fresh, Since: now}
+	switch {
+	case l.suspects > 0:
+		state.Status, state.Cause = registry.Doubted, errStandstill
+	case l.kept > 0:
+		state.Status, state.Cause = registry.Doubted, errVanished
 	}
-	if l.state.Status != status.Status {
-		l.state = status
+	if l.state.Status == state.Status {
+		state.Since = l.state.Since
 	}
+	l.state = state
 }
 
 // published returns what consumers are told.
@@ -192,7 +209,9 @@ func (l *providerList) shortestTTL() time.Duration {
 // moved unseen for a TTL, after which they say nothing. Zero is never.
 func (l *providerList) nextLook(now time.Time) (at time.Time) {
 	for name := range l.good {
-		at = earliest(at, l.judge.deadline(name))
+		if deadline := l.judge.deadline(name); deadline.After(now) {
+			at = earliest(at, deadline)
+		}
 	}
 	if len(l.good) > 0 {
 		at = earliest(at, now.Add(l.shortestTTL()*2/3))

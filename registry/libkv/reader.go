@@ -325,7 +325,7 @@ func (r *reader) publish() bool {
 	news := r.feed.Publish(providers, state, left...)
 	r.count(func(s *ReaderStats) {
 		s.State, s.Providers, s.ListedAt = state, len(providers), r.listed
-		s.Unreadable, s.Kept = r.list.unreadable, r.list.kept
+		s.Unreadable, s.Kept = r.list.unreadable, r.list.kept+r.list.suspects
 	})
 	return news
 }

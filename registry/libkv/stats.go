@@ -58,6 +58,7 @@ type ReaderStats struct {
 	// again, Silent how often one had missed a change.
 	Hints, Rearmed, Silent uint64
 	// Unreadable is how many entries of the last list are no entries of
-	// providers, Kept how many have vanished and are listed nevertheless.
+	// providers, Kept how many have vanished, or stand still, and are listed
+	// nevertheless.
 	Unreadable, Kept int
 }
