@@ -473,6 +473,91 @@ func TestRegisterDuringAnOutage(t *testing.T) {
 	})
 }
 
+// connected returns the registry of another process and its connection, which
+// Register opens.
+func (w *world) connected() (r *libkv.KVRegistry, connection func() *fakestore.Store) {
+	var c *fakestore.Store
+	r = w.open(func(o *libkv.Option) {
+		o.Open = func() (store.Store, error) {
+			c = w.server.Open()
+			return c, nil
+		}
+	})
+	return r, func() *fakestore.Store { return c }
+}
+
+// A write that failed may have taken effect: what was written is announced all the
+// same, and seen long before the list is read for its age.
+func TestUnconfirmedRegistrationIsAnnounced(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		o := registry.RegisterOption{TTL: 2 * time.Minute}
+		for i := range 3 {
+			if err := w.open(nil).Register(w.Context(), o, at(i)); err != nil {
+				w.Fatal(err)
+			}
+		}
+		r, connection := w.connected()
+		p := at(3)
+		if err := r.Register(w.Context(), o, p); err != nil {
+			w.Fatal(err)
+		}
+		consumer := w.open(nil)
+		w.until(consumer, 4, time.Second)
+		time.Sleep(10 * time.Second)
+		connection().Fail(&fakestore.Faults{Unconfirmed: true})
+		name := parent + "/tcp@" + p.Addr
+		w.server.Remove(name)
+		w.server.Set(parent, "touched by who removed it")
+		w.until(consumer, 3, 5*time.Second)
+		for there := false; !there; _, there = w.server.Value(name) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		connection().Fail(nil)
+		if took := w.until(consumer, 4, o.TTL); took > 2*time.Second {
+			w.Errorf("the provider is listed %v after it was written again", took)
+		}
+	})
+}
+
+// So is a departure, by the attempt that finds nothing to remove any more.
+func TestUnconfirmedDepartureIsAnnounced(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		o := registry.RegisterOption{TTL: 2 * time.Minute}
+		for i := range 3 {
+			if err := w.open(nil).Register(w.Context(), o, at(i)); err != nil {
+				w.Fatal(err)
+			}
+		}
+		r, connection := w.connected()
+		p := at(3)
+		if err := r.Register(w.Context(), o, p); err != nil {
+			w.Fatal(err)
+		}
+		consumer := w.open(nil)
+		watcher, err := consumer.Watch()
+		if err != nil {
+			w.Fatal(err)
+		}
+		w.until(consumer, 4, time.Second)
+		time.Sleep(10 * time.Second)
+		connection().Fail(&fakestore.Faults{Unconfirmed: true})
+		if err := r.Unregister(w.Context(), o, p); !errors.Is(err, fakestore.ErrUnconfirmed) {
+			w.Fatalf("Unregister says %v", err)
+		}
+		connection().Fail(nil)
+		if err := r.Unregister(w.Context(), o, p); err != nil {
+			w.Fatal(err)
+		}
+		if took := w.until(consumer, 3, o.TTL); took > time.Second {
+			w.Errorf("the provider is listed for %v after it has left", took)
+		}
+		s, err := watcher.Next(w.Context())
+		if want := "tcp@" + p.Addr; err != nil || !slices.Equal(s.Left, []string{want}) {
+			w.Errorf("left: %q, %v; want %s", s.Left, err, want)
+		}
+	})
+}
+
 // A clock of stamps stands still while the store fails: an outage kills nobody.
 func TestOutageSweepsNobody(t *testing.T) {
 	inBubble(t, fakestore.Faults{}, func(w *world) {

@@ -219,6 +219,9 @@ func (r *registration) beat(e *entry, news bool) error {
 		log.Warningf("libkv: %s is not in the registry any more (%v) and is registered again", r.name, lost)
 		r.w.count(func(s *WriterStats) { s.Lost++ })
 	}
+	if lost != nil {
+		r.owe() // before it is written: a write that fails may have taken effect
+	}
 	value, err := r.write(e, missing)
 	if err != nil {
 		return err
@@ -227,7 +230,6 @@ func (r *registration) beat(e *entry, news bool) error {
 		r.w.count(func(s *WriterStats) { s.Refreshes++ })
 		return nil
 	}
-	r.owe()
 	if err := r.readBack(value); err != nil {
 		return err
 	}
@@ -293,8 +295,8 @@ func (r *registration) lose() (was bool) {
 	return was
 }
 
-// owe has what was written announced by the next beat, should this one not come
-// to it.
+// owe has what is written announced by a later beat, should this one not come to
+// it.
 func (r *registration) owe() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,12 +34,13 @@ type writer struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	registrations map[string]*registration // by child name
+	departed      map[string][]string      // leavers by child name, removed or perhaps so, and not announced yet
 	sweeping      bool                     // the sweeper has begun
 	stats         WriterStats
 }
 
 func newWriter(g *guard, parent string) *writer {
-	w := &writer{g: g, parent: parent, registrations: make(map[string]*registration)}
+	w := &writer{g: g, parent: parent, registrations: make(map[string]*registration), departed: make(map[string][]string)}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return w
 }
@@ -156,8 +158,10 @@ func (w *writer) leave(ctx context.Context, p registry.Provider) error {
 // nil is what cannot be read. It looks again behind itself: a refresh that was
 // given up as late may still arrive. One that arrives later yet is left to its
 // TTL.
+//
+// What it removed it announces, and so does the next attempt where this one
+// fails: a delete that failed may have taken effect.
 func (w *writer) remove(ctx context.Context, name string, ours func(*entry) bool) error {
-	var left []string
 	for range maxRemovals {
 		pair, err := w.g.get(ctx, w.key(name))
 		if errors.Is(err, store.ErrKeyNotFound) {
@@ -173,18 +177,48 @@ func (w *writer) remove(ctx context.Context, name string, ours func(*entry) bool
 		if !ours(e) {
 			break
 		}
-		err = w.g.atomicDelete(ctx, w.key(name), pair)
-		switch {
-		case err == nil && e != nil:
-			left = append(left, leaver(name, e.instance))
-		case err != nil && !isAnswer(err):
+		w.owe(name, e)
+		if err = w.g.atomicDelete(ctx, w.key(name), pair); err != nil && !isAnswer(err) {
 			return err
 		}
 	}
-	if left == nil {
+	left, owed := w.owed(name)
+	if !owed {
 		return nil
 	}
-	return w.touch(ctx, left...)
+	if err := w.touch(ctx, left...); err != nil {
+		return err
+	}
+	w.paid(name)
+	return nil
+}
+
+// owe notes that the departure of e, which stands under name, is to be announced.
+func (w *writer) owe(name string, e *entry) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	left := w.departed[name]
+	if e != nil {
+		if l := leaver(name, e.instance); !slices.Contains(left, l) {
+			left = append(left, l)
+		}
+	}
+	w.departed[name] = left
+}
+
+// owed returns whom to name as having left, and whether there is anything to
+// announce at all.
+func (w *writer) owed(name string) (left []string, owed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	left, owed = w.departed[name]
+	return slices.Clone(left), owed
+}
+
+func (w *writer) paid(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.departed, name)
 }
 
 func (w *writer) touch(ctx context.Context, left ...string) error {

@@ -38,7 +38,7 @@ func (c *Store) Put(key string, value []byte, _ *store.WriteOptions) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.setLocked(key, value, c.nextLocked())
-	return nil
+	return c.leaveLocked()
 }
 
 // makeEmpty writes nothing under a fresh key, if that is what goes wrong, and
@@ -102,7 +102,7 @@ func (c *Store) Delete(key string) error {
 		return store.ErrKeyNotFound
 	}
 	s.deleteLocked(key)
-	return nil
+	return c.leaveLocked()
 }
 
 // DeleteTree implements store.Store.
@@ -168,6 +168,9 @@ func (c *Store) AtomicPut(key string, value []byte, previous *store.KVPair, _ *s
 	}
 	s.setLocked(key, value, c.nextLocked())
 	p := s.pairs[key]
+	if err := c.leaveLocked(); err != nil {
+		return false, nil, err
+	}
 	return true, &p, nil
 }
 
@@ -186,7 +189,8 @@ func (c *Store) AtomicDelete(key string, previous *store.KVPair) (bool, error) {
 		return false, err
 	}
 	s.deleteLocked(key)
-	return true, nil
+	err := c.leaveLocked()
+	return err == nil, err
 }
 
 // compareLocked compares what stands under key with previous, nil for nothing.

@@ -45,6 +45,35 @@ func TestDownFailsAtOnce(t *testing.T) {
 	})
 }
 
+func TestUnconfirmedWritesTakeEffect(t *testing.T) {
+	run(t, fakestore.Faults{Unconfirmed: true}, func(t *testing.T, s *fakestore.Server, c *fakestore.Store) {
+		for name, write := range map[string]func() error{
+			"Put":       func() error { return c.Put("a", []byte("1"), nil) },
+			"AtomicPut": func() error { _, _, err := c.AtomicPut("b", []byte("1"), nil, nil); return err },
+		} {
+			if err := write(); !errors.Is(err, fakestore.ErrUnconfirmed) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		a, errA := c.Get("a")
+		_, errB := c.Get("b")
+		if errA != nil || errB != nil {
+			t.Fatalf("what was put: %v, %v", errA, errB)
+		}
+		if _, err := c.AtomicDelete("a", a); !errors.Is(err, fakestore.ErrUnconfirmed) {
+			t.Errorf("AtomicDelete: %v", err)
+		}
+		if err := c.Delete("b"); !errors.Is(err, fakestore.ErrUnconfirmed) {
+			t.Errorf("Delete: %v", err)
+		}
+		for _, key := range []string{"a", "b"} {
+			if _, there := s.Value(key); there {
+				t.Errorf("%s was deleted, and is there", key)
+			}
+		}
+	})
+}
+
 func TestHangLastsUntilTakenBack(t *testing.T) {
 	run(t, fakestore.Faults{Hang: true}, func(t *testing.T, s *fakestore.Server, c *fakestore.Store) {
 		began := time.Now()

@@ -12,6 +12,9 @@ type Faults struct {
 	Down bool
 	// Hang has every call, Watch and Close too, wait until Hang is taken back.
 	Hang bool
+	// Unconfirmed has every write take effect and fail all the same, as when
+	// ZooKeeper's leader changes before it has answered.
+	Unconfirmed bool
 	// Latency is how long every call but Close takes.
 	Latency time.Duration
 	// EmptyFirst makes a key in two steps, the first of them empty, this far
@@ -64,6 +67,8 @@ const (
 var (
 	// ErrDown is what calls return while the server is down.
 	ErrDown = errors.New("fakestore: the server is down")
+	// ErrUnconfirmed is what writes return that took effect unconfirmed.
+	ErrUnconfirmed = errors.New("fakestore: the connection was lost before the answer")
 	// ErrClosed is what calls after Close return, unless they hang.
 	ErrClosed = errors.New("fakestore: used after Close")
 )
@@ -137,6 +142,14 @@ func (c *Store) enter(op string) error {
 		return ErrClosed
 	case f.Down:
 		return ErrDown
+	}
+	return nil
+}
+
+// leaveLocked returns what a write that took effect says of itself.
+func (c *Store) leaveLocked() error {
+	if c.faultsLocked().Unconfirmed {
+		return ErrUnconfirmed
 	}
 	return nil
 }
