@@ -13,8 +13,8 @@ const (
 	DefaultIdle    = time.Minute
 )
 
-// PerKey gives each key, a client's identity for example, a limiter of its own,
-// and keeps a bounded number of them however many keys are tried. The fields
+// PerKey gives each key, a client's identity or HostKey for example, a limiter of
+// its own, and keeps a bounded number of them however many keys are tried. The fields
 // must not change once it is used; its method may run concurrently.
 type PerKey struct {
 	// New makes the limiter of a key; that of the empty key is shared by all

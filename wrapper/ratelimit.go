@@ -3,7 +3,6 @@ package wrapper
 import (
 	"context"
 	"errors"
-	"net"
 	"time"
 
 	"github.com/sinew-rpc/sinew/client"
@@ -135,8 +134,10 @@ func isRemote(l ratelimit.RateLimiter) bool {
 }
 
 // ClientOf tells whose a request is: the first identity of its client that the
-// server accepted (server.Option.Identify), or without one the host of its
-// address. It is empty for a request that came from a gateway beside the server.
+// server accepted (server.Option.Identify), or without one the ratelimit.HostKey of
+// its address: an IPv6 client is its network of 64 bits. Where many clients share
+// one, as in a cloud's subnet, Identify tells them apart. It is empty for a request
+// that came from a gateway beside the server.
 func ClientOf(ctx context.Context, _ *protocol.Header) string {
 	peer := server.PeerFrom(ctx)
 	if peer == nil {
@@ -145,11 +146,7 @@ func ClientOf(ctx context.Context, _ *protocol.Header) string {
 	if identities := peer.Identity(); len(identities) > 0 {
 		return identities[0]
 	}
-	addr := peer.RemoteAddr().String()
-	if host, _, err := net.SplitHostPort(addr); err == nil {
-		return host
-	}
-	return addr // of a network without ports
+	return ratelimit.HostKey(peer.RemoteAddr().String())
 }
 
 // overRate is the error of a call that got no token.

@@ -3,6 +3,8 @@ package wrapper_test
 import (
 	"context"
 	"errors"
+	"net"
+	"net/netip"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -153,6 +155,66 @@ func TestRateLimitOfEachClient(t *testing.T) {
 		_, _ = call(again, t.Context(), "Meta", "")
 		_, err = call(again, t.Context(), "Meta", "")
 		wantError(t, err, protocol.ResourceExhausted, protocol.Refused, time.Second)
+	})
+}
+
+// from is a listener whose connections come from an address.
+type from struct {
+	net.Listener
+	addr net.Addr
+}
+
+func (l from) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return fromConn{c, l.addr}, nil
+}
+
+type fromConn struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (c fromConn) RemoteAddr() net.Addr { return c.addr }
+
+// Who has a network of IPv6 addresses is one client.
+func TestRateLimitOfEachHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := transport.NewMemNetwork()
+		limit := &wrapper.RateLimit{Clients: &ratelimit.PerKey{New: func(string) ratelimit.RateLimiter { return ratelimit.NewRateLimiter(1, 0) }}}
+		s, err := server.NewSGServer(&server.Option{Wrappers: []server.Wrapper{limit}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		serveWords(t, s)
+		for i, test := range []struct {
+			addr    string
+			refused bool
+		}{
+			{"2001:db8::1", false}, {"2001:db8::2", true}, {"2001:db8:0:1::1", false},
+			{"192.0.2.1", false}, {"192.0.2.2", false}, {"::ffff:192.0.2.2", true},
+		} {
+			ln, err := network.Listen(test.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			served := make(chan error, 1)
+			go func() {
+				served <- s.ServeListener(from{ln, net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(test.addr), uint16(i+1)))}, nil)
+			}()
+			defer func() { <-served }()
+			c, err := client.NewRPCClient("mem", test.addr, &client.Option{Mem: network})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := call(c, t.Context(), "Meta", ""); test.refused != (protocol.CodeOf(err) == protocol.ResourceExhausted) {
+				t.Errorf("%s: %v", test.addr, err)
+			}
+			_ = c.Close()
+		}
+		_ = s.Close()
 	})
 }
 
