@@ -12,9 +12,12 @@
 // every Interval, so all servers know within that time; a watch of the store
 // would be sooner at best, and says nothing for certain.
 //
-// A set that cannot be read or used changes nothing: the last good keys count
-// for as long as the store is away, or its value is missing or wrong. To refuse
-// all tokens, write {"keys": []}.
+// A key that is not understood, is for something else or cannot be used is left out,
+// with a warning in the log: the others count as they are written, and those that the
+// set does not hold any more do not. A set that cannot be read, none of whose keys can
+// be used, or that has two usable ones of one "kid", changes nothing: the last good
+// keys count for as long as the store is away, or its value is missing or wrong. To
+// refuse all tokens, write {"keys": []}.
 //
 // The store is one of github.com/docker/libkv; this package links none of its
 // drivers.

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	gojwt "github.com/golang-jwt/jwt/v5"
 
+	"github.com/sinew-rpc/sinew/internal/log"
 	"github.com/sinew-rpc/sinew/internal/testutil"
 	"github.com/sinew-rpc/sinew/registry/libkv/boltdb"
 	"github.com/sinew-rpc/sinew/wrapper/jwt"
@@ -217,6 +219,8 @@ func TestTheLastGoodKeysStay(t *testing.T) {
 			{"a key without algorithm", `{"keys":[{"kid":"x","kty":"oct","k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}]}`, nil, "algorithm"},
 			{"a key to encrypt with", `{"keys":[{"kid":"x","use":"enc","alg":"HS256","kty":"oct","k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}]}`, nil, `want "sig"`},
 			{"a private key", string(private), nil, "is private"},
+			{"keys of which none is of use", `{"keys":[{"kid":"x","alg":"ML-DSA-44","kty":"AKP","pub":"AA"},null,7]}`, nil, "no key of the set can be used"},
+			{"two keys of one ID", `{"keys":[` + hs256("h") + `,` + hs256("h") + `]}`, nil, "another key has this ID"},
 			{"the store panics", "panic", nil, "the shelf fell"},
 		} {
 			shelf.set(test.value, test.err)
@@ -238,6 +242,52 @@ func TestTheLastGoodKeysStay(t *testing.T) {
 			t.Errorf("afterwards: keys %v, %v", ids, s.Err())
 		}
 	})
+}
+
+// hs256 is a secret of an ID.
+func hs256(id string) string {
+	return `{"kid":"` + id + `","alg":"HS256","kty":"oct","k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}`
+}
+
+// A key that is of no use is left out, and keeps no key that was removed.
+func TestAKeyOfNoUseIsLeftOut(t *testing.T) {
+	private, err := json.Marshal(jose.JSONWebKey{KeyID: "p", Algorithm: "ES256", Key: newKey(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, useless := range map[string]string{
+		"a type that nobody knows":  `{"kid":"x","alg":"ML-DSA-44","kty":"AKP","pub":"AA"}`,
+		"a curve that nobody knows": `{"kid":"x","alg":"EdDSA","kty":"OKP","crv":"Ed448","x":"AA"}`,
+		"no type":                   `{"kid":"x","alg":"HS256"}`,
+		"no algorithm":              `{"kid":"x","kty":"oct","k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}`,
+		"another algorithm":         `{"kid":"x","alg":"A128KW","kty":"oct","k":"MDEyMzQ1Njc4OWFiY2RlZg"}`,
+		"to encrypt with":           `{"kid":"x","use":"enc","alg":"HS256","kty":"oct","k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}`,
+		"not on its curve":          `{"kid":"x","alg":"ES256","kty":"EC","crv":"P-256","x":"AA","y":"AA"}`,
+		"private":                   string(private),
+		"no object":                 `7`,
+		"null":                      `null`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var lines strings.Builder // written by one goroutine, in turn with the test
+			log.SetHandler(slog.NewTextHandler(&lines, nil))
+			defer log.SetHandler(nil)
+			synctest.Test(t, func(t *testing.T) {
+				shelf, keys := &shelf{}, new(jwt.KeySet)
+				shelf.set(`{"keys":[`+hs256("stolen")+`,`+hs256("good")+`]}`, nil)
+				s := follow(t, shelf, keys)
+				synctest.Wait()
+				shelf.set(`{"keys":[`+useless+`,`+hs256("good")+`]}`, nil)
+				time.Sleep(3 * kvkey.DefaultInterval)
+				synctest.Wait()
+				if ids := keys.IDs(); !slices.Equal(ids, []string{"good"}) || s.Err() != nil {
+					t.Errorf("keys %v, %v", ids, s.Err())
+				}
+			})
+			if text := lines.String(); strings.Count(text, "is left out") != 1 || strings.Contains(text, "MDEyMzQ1") {
+				t.Errorf("logged %s", text)
+			}
+		})
+	}
 }
 
 // A store that hangs is asked once, and its answer counts when it comes.

@@ -190,7 +190,7 @@ func (s *Source) take(a answer) error {
 	if s.last != nil && bytes.Equal(a.value, s.last) {
 		return nil
 	}
-	list, err := Parse(a.value)
+	list, leftOut, err := parse(a.value)
 	if err != nil {
 		return err
 	}
@@ -198,6 +198,9 @@ func (s *Source) take(a answer) error {
 		return err
 	}
 	s.last = append([]byte{}, a.value...)
+	for _, why := range leftOut {
+		log.Warningf("kvkey: a key at %q is left out: %v", s.key, why)
+	}
 	log.Infof("kvkey: the keys at %q are now %q", s.key, s.keys.IDs())
 	return nil
 }
