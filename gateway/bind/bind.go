@@ -25,6 +25,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -36,6 +37,7 @@ import (
 
 	"github.com/sinew-rpc/sinew/gateway"
 	"github.com/sinew-rpc/sinew/gateway/internal/params"
+	"github.com/sinew-rpc/sinew/internal/log"
 	"github.com/sinew-rpc/sinew/protocol"
 )
 
@@ -82,10 +84,25 @@ func Request(r *http.Request, v any) error {
 	if err := checkNames(v, values); err != nil {
 		return err
 	}
+	if err := decode(v, values); err != nil {
+		return err
+	}
+	return validationError(validate().Struct(v))
+}
+
+// decode puts values into v. What the decoder panics with, as with an empty value in
+// a list of pointers, is the fault of a value too.
+func decode(v any, values url.Values) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			log.V(1).Infof("sinew: gateway: binding a %T panicked: %v", v, p)
+			err = protocol.NewError(protocol.InvalidArgument, "a value does not fit").WithCause(fmt.Errorf("binding panicked: %v", p)).WithOutcome(protocol.NotSent)
+		}
+	}()
 	if err := decoder().Decode(v, values); err != nil {
 		return formError(err)
 	}
-	return validationError(validate().Struct(v))
+	return nil
 }
 
 var decoder = sync.OnceValue(func() *schema.Decoder {

@@ -157,6 +157,7 @@ func ExampleRequest() {
 
 func FuzzRequest(f *testing.F) {
 	f.Add("/?id=1&notes=a", "application/json", `{"items":[{"count":1}]}`)
+	f.Add("/?items.-1.count=3", "", "")
 	f.Add("/?items.0.count=1", "application/x-www-form-urlencoded", "id=1&colour=red")
 	f.Add("/", "multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"id\"\r\n\r\n1\r\n--x--")
 	f.Fuzz(func(t *testing.T, target, contentType, body string) {

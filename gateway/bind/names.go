@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/sinew-rpc/sinew/gateway"
 	"github.com/sinew-rpc/sinew/gateway/internal/params"
 	"github.com/sinew-rpc/sinew/protocol"
 )
@@ -44,6 +45,9 @@ func checkNames(v any, values url.Values) error {
 			}
 			if s.list == "" {
 				continue
+			}
+			if s.index < 0 {
+				return newError([]gateway.FieldError{{Field: name, Message: "names an element before the first"}})
 			}
 			if s.index >= len(values)+maxLeftOut {
 				return errLeftOut

@@ -124,13 +124,41 @@ func TestANameIsNotAsDeepAsItLikes(t *testing.T) {
 	for name, status := range map[string]int{
 		strings.Repeat("next.", 255) + "v":     http.StatusOK,
 		strings.Repeat("next.", 256) + "v":     http.StatusBadRequest,
-		strings.Repeat("next.", 1<<20) + "v":   http.StatusBadRequest,
+		strings.Repeat("next.", 1<<12) + "v":   http.StatusBadRequest,
 		strings.Repeat("kids.0.", 127) + "v":   http.StatusOK,
-		strings.Repeat("kids.0.", 1<<20) + "v": http.StatusBadRequest,
+		strings.Repeat("kids.0.", 1<<12) + "v": http.StatusBadRequest,
 		strings.Repeat("no.", 256) + "v":       http.StatusOK,
 	} {
 		if err := fill(url.Values{name: {"1"}}, new(chain)); gateway.StatusOf(err) != status {
 			t.Errorf("%.10s, %d bytes: status %d, want %d", name, len(name), gateway.StatusOf(err), status)
+		}
+	}
+}
+
+// unsteady panics at some texts.
+type unsteady struct{ text string }
+
+func (u *unsteady) UnmarshalText(text []byte) error {
+	u.text = string(text[:1])
+	return nil
+}
+
+func TestNoValuePanics(t *testing.T) {
+	type target struct {
+		Counts []*int   `json:"counts"`
+		Items  []item   `json:"items"`
+		Word   unsteady `json:"word"`
+	}
+	for name, want := range map[string]string{
+		"counts":            "InvalidArgument: a value does not fit",
+		"word":              "InvalidArgument: a value does not fit",
+		"items.-1.count":    "InvalidArgument: items.-1.count names an element before the first",
+		"items.-9999.count": "InvalidArgument: items.-9999.count names an element before the first",
+		"items.-1":          "InvalidArgument: items.-1 names an element before the first",
+	} {
+		err := fill(url.Values{name: {""}}, new(target))
+		if err == nil || err.Error() != want || gateway.StatusOf(err) != http.StatusBadRequest {
+			t.Errorf("%s: status %d, %v, want %s", name, gateway.StatusOf(err), err, want)
 		}
 	}
 }
