@@ -26,9 +26,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 
@@ -77,7 +80,8 @@ func Request(r *http.Request, v any) error {
 			return jsonError(err)
 		}
 	}
-	values, err := params.Collect(r, params.Names(r.Pattern), sent)
+	names := params.Names(r.Pattern)
+	values, err := params.Collect(r, names, sent)
 	if err != nil {
 		return protocol.Errorf(protocol.InvalidArgument, "the query cannot be read: %w", err)
 	}
@@ -85,7 +89,10 @@ func Request(r *http.Request, v any) error {
 		return err
 	}
 	if err := decode(v, values); err != nil {
-		return err
+		return formError(err)
+	}
+	if err := decodeWinners(v, values, sent, names); err != nil {
+		return formError(err)
 	}
 	return validationError(validate().Struct(v))
 }
@@ -99,10 +106,45 @@ func decode(v any, values url.Values) (err error) {
 			err = protocol.NewError(protocol.InvalidArgument, "a value does not fit").WithCause(fmt.Errorf("binding panicked: %v", p)).WithOutcome(protocol.NotSent)
 		}
 	}()
-	if err := decoder().Decode(v, values); err != nil {
-		return formError(err)
+	return decoder().Decode(v, values)
+}
+
+// decodeWinners puts those of values into v once more that win over others, the
+// path's last. A field has more names than one, such as "id" and "Key.id" where a Key
+// is embedded, and the decoder takes them in the order of a map.
+func decodeWinners(v any, values, form url.Values, path []string) error {
+	if len(values) == len(path) {
+		return nil // there is nothing to win over
+	}
+	for _, names := range []iter.Seq[string]{maps.Keys(form), slices.Values(path)} {
+		winners := make(url.Values)
+		for name := range names {
+			if value, ok := values[name]; ok {
+				winners[name] = value
+			}
+		}
+		if len(winners) == 0 {
+			continue
+		}
+		if err := decode(v, winners); err != nil && !isLack(err) {
+			return err
+		}
 	}
 	return nil
+}
+
+// isLack tells that values were asked for that are not there, and nothing else.
+func isLack(err error) bool {
+	var faults schema.MultiError
+	if !errors.As(err, &faults) {
+		return false
+	}
+	for _, fault := range faults {
+		if !errors.As(fault, new(schema.EmptyFieldError)) {
+			return false
+		}
+	}
+	return true
 }
 
 var decoder = sync.OnceValue(func() *schema.Decoder {

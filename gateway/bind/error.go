@@ -46,7 +46,11 @@ func (e *Error) coded() *protocol.Error {
 // formError says which values of a form, query or path do not fit.
 func formError(err error) error {
 	var faults schema.MultiError
-	if !errors.As(err, &faults) {
+	var told *protocol.Error
+	switch {
+	case errors.As(err, &told):
+		return told
+	case !errors.As(err, &faults):
 		return protocol.Errorf(protocol.Internal, "nothing can be bound: %w", err) // v is no pointer to a struct
 	}
 	fields := make([]gateway.FieldError, 0, len(faults))
