@@ -178,7 +178,7 @@ func TestBreakerIsOneForEachRoute(t *testing.T) {
 		}
 		left, leave := context.WithCancel(t.Context())
 		leave()
-		status = http.StatusGatewayTimeout
+		status = http.StatusBadGateway
 		for range 5 {
 			ask(first, get().WithContext(left))
 		}
