@@ -20,11 +20,16 @@ import (
 	"github.com/sinew-rpc/sinew/protocol"
 )
 
+// ErrNoKey is in the chain of what Keys says of an id that has no key: a token that
+// names it is refused.
+var ErrNoKey = errors.New("no key has this id")
+
 // Keys knows with which key a token is verified. Its method may run concurrently.
 type Keys interface {
 	// Key returns the key of an id, which is empty for tokens without one: a
 	// []byte for HS algorithms, else an *rsa.PublicKey, *ecdsa.PublicKey or
-	// ed25519.PublicKey. It may wait, with the request's context.
+	// ed25519.PublicKey. It may wait, with the request's context. ErrNoKey refuses
+	// the token; any other error says that it cannot be checked now.
 	Key(ctx context.Context, id string) (any, error)
 }
 
@@ -48,7 +53,7 @@ func (s *KeySet) Key(_ context.Context, id string) (any, error) {
 			return key, nil
 		}
 	}
-	return nil, fmt.Errorf("no key has the id %.64q", id)
+	return nil, fmt.Errorf("%w: %.64q", ErrNoKey, id)
 }
 
 // Option says which tokens are good.
@@ -84,10 +89,11 @@ func (o *Option) check() error {
 }
 
 // New returns the middleware. A request without a good token is answered 401, and
-// neither answer nor log says more of the token than what is wrong with it; what
-// Keys says goes to the log alone, at V(1). The
-// Authorization header stays, so providers can verify it too. The error names
-// the field that cannot be used.
+// neither answer nor log says more of the token than what is wrong with it. While Keys
+// fails the answer is 503, which callers may repeat. What Keys says goes to the log
+// alone: a failure as a warning when such begin, else at V(1). The Authorization
+// header stays, so providers can verify it too. The error names the field that cannot
+// be used.
 func New(o Option) (gateway.Middleware, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -107,8 +113,9 @@ func New(o Option) (gateway.Middleware, error) {
 }
 
 type verifier struct {
-	keys   Keys
-	parser *jwt.Parser
+	keys    Keys
+	parser  *jwt.Parser
+	failing atomic.Bool // Keys failed when it was last asked
 }
 
 func (v *verifier) wrap(next http.Handler) http.Handler {
@@ -133,7 +140,7 @@ func (v *verifier) verify(r *http.Request) (jwt.MapClaims, error) {
 			return nil, errCritical
 		}
 		id, _ := t.Header["kid"].(string)
-		key, err := v.keys.Key(r.Context(), id)
+		key, err := v.key(r.Context(), id)
 		if secret, ok := key.([]byte); err == nil && ok && len(secret) == 0 { // anybody signs with that
 			return nil, errEmpty
 		}
@@ -146,15 +153,38 @@ func (v *verifier) verify(r *http.Request) (jwt.MapClaims, error) {
 	return claims, nil
 }
 
+// key asks Keys, and logs where its failures begin and end. Those that the end of the
+// request brings about are nobody's.
+func (v *verifier) key(ctx context.Context, id string) (any, error) {
+	key, err := v.keys.Key(ctx, id)
+	switch {
+	case err == nil || errors.Is(err, ErrNoKey):
+		if v.failing.CompareAndSwap(true, false) {
+			log.Infof("sinew: gateway: the keys of tokens can be read again")
+		}
+		return key, err
+	case ctx.Err() == nil && v.failing.CompareAndSwap(false, true):
+		log.Warningf("sinew: gateway: the keys of tokens cannot be read, requests are answered 503: %v", err)
+	}
+	return nil, fmt.Errorf("%w: %w", errUnchecked, err)
+}
+
 var (
-	errCritical = errors.New("the token's header has critical fields")
-	errEmpty    = errors.New("the secret of the token's key is empty")
+	errCritical  = errors.New("the token's header has critical fields")
+	errEmpty     = errors.New("the secret of the token's key is empty")
+	errUnchecked = errors.New("the token's key cannot be read")
 )
 
 // refusal is what the sender of a token is told: what is wrong with its claims, which
 // are looked at once its signature is known to be good, and of everything else, what
-// Keys says included, no more than that.
+// Keys says included, no more than that. Of a token that was not checked nothing is
+// known.
 func refusal(err error) error {
+	if errors.Is(err, errUnchecked) {
+		e := protocol.NewError(protocol.Unavailable, "the token cannot be checked now").WithOutcome(protocol.NotSent)
+		e.Elsewhere = true
+		return e
+	}
 	for _, claim := range []error{
 		jwt.ErrTokenExpired, jwt.ErrTokenNotValidYet, jwt.ErrTokenUsedBeforeIssued,
 		jwt.ErrTokenInvalidIssuer, jwt.ErrTokenInvalidAudience, jwt.ErrTokenRequiredClaimMissing,

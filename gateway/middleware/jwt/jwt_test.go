@@ -1,6 +1,7 @@
 package jwt_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -9,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -17,6 +19,7 @@ import (
 
 	golang "github.com/golang-jwt/jwt/v5"
 
+	"github.com/sinew-rpc/sinew"
 	"github.com/sinew-rpc/sinew/gateway/middleware/jwt"
 )
 
@@ -125,15 +128,76 @@ func TestTokens(t *testing.T) {
 // failing are keys that are kept elsewhere.
 type failing struct{ err error }
 
-func (f failing) Key(context.Context, string) (any, error) { return nil, f.err }
+func (f *failing) Key(context.Context, string) (any, error) { return []byte("secret"), f.err }
 
-// Where keys come from is nobody's business but the log's.
+// Where keys come from is nobody's business but the log's. That they do not come is
+// no fault of a token.
 func TestWhatKeysSayStaysHere(t *testing.T) {
 	token := "Bearer " + sign(t, golang.SigningMethodHS256, []byte("secret"), "", golang.MapClaims{"exp": in(time.Minute)})
-	option := jwt.Option{Keys: failing{errors.New("dial tcp 10.0.0.7:2379: connection refused")}, Algorithms: []string{"HS256"}}
-	if code, body := status(t, option, token); code != http.StatusUnauthorized || body != `{"code":"unauthenticated","message":"the token is refused"}` {
-		t.Errorf("answered %d %s", code, body)
+	for _, test := range []struct {
+		err    error
+		status int
+		body   string
+	}{
+		{errors.New("dial tcp 10.0.0.7:2379: connection refused"), 503, `{"code":"unavailable","message":"the token cannot be checked now"}`},
+		{context.DeadlineExceeded, 503, `{"code":"unavailable","message":"the token cannot be checked now"}`},
+		{fmt.Errorf("10.0.0.7: %w", golang.ErrTokenExpired), 503, `{"code":"unavailable","message":"the token cannot be checked now"}`},
+		{fmt.Errorf("10.0.0.7: %w", jwt.ErrNoKey), 401, `{"code":"unauthenticated","message":"the token is refused"}`},
+	} {
+		option := jwt.Option{Keys: &failing{test.err}, Algorithms: []string{"HS256"}}
+		if code, body := status(t, option, token); code != test.status || body != test.body {
+			t.Errorf("%v: answered %d %s", test.err, code, body)
+		}
 	}
+}
+
+func TestAnOutageOfKeysIsLoggedOnce(t *testing.T) {
+	var log bytes.Buffer
+	sinew.SetLogger(slog.NewTextHandler(&log, nil))
+	defer sinew.SetLogger(nil)
+	keys := new(failing)
+	wrap, err := jwt.New(jwt.Option{Keys: keys, Algorithms: []string{"HS256"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	token := "Bearer " + sign(t, golang.SigningMethodHS256, []byte("secret"), "", golang.MapClaims{"exp": in(time.Minute)})
+	ask := func(ctx context.Context, times int) {
+		for range times {
+			r := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx)
+			r.Header.Set("Authorization", token)
+			h.ServeHTTP(httptest.NewRecorder(), r)
+		}
+	}
+	expect := func(what string, warnings, again int) {
+		t.Helper()
+		text := log.String()
+		if n := strings.Count(text, "level=WARN"); n != warnings || strings.Count(text, "connection refused") != warnings {
+			t.Errorf("%s: %d warnings, want %d: %s", what, n, warnings, text)
+		}
+		if n := strings.Count(text, "can be read again"); n != again {
+			t.Errorf("%s: told %d times that they can be read again, want %d", what, n, again)
+		}
+		if strings.Contains(text, strings.TrimPrefix(token, "Bearer ")) {
+			t.Errorf("%s: the token is in the log", what)
+		}
+	}
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	keys.err = errors.New("dial tcp 10.0.0.7:2379: connection refused")
+	ask(left, 3)
+	expect("callers that left", 0, 0)
+	ask(t.Context(), 3)
+	expect("an outage", 1, 0)
+	keys.err = nil
+	ask(t.Context(), 3)
+	expect("after it", 1, 1)
+	keys.err = errors.New("dial tcp 10.0.0.7:2379: connection refused")
+	ask(t.Context(), 3)
+	expect("another one", 2, 1)
+	keys.err = jwt.ErrNoKey
+	ask(t.Context(), 3)
+	expect("no such key", 2, 2)
 }
 
 func TestTokensThatNobodyShouldTake(t *testing.T) {
