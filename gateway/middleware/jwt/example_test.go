@@ -25,14 +25,14 @@ func ExampleKeySet_Replace() {
 	}))
 	token := golang.NewWithClaims(golang.SigningMethodHS256, golang.MapClaims{"sub": "ada", "exp": time.Now().Add(time.Minute).Unix()})
 	token.Header["kid"] = "spring"
-	signed, err := token.SignedString([]byte("an old secret"))
+	signed, err := token.SignedString([]byte("an old secret of 32 random bytes"))
 	if err != nil {
 		log.Fatal(err)
 	}
 	for _, set := range []map[string]any{
-		{"spring": []byte("an old secret")},
-		{"spring": []byte("an old secret"), "summer": []byte("a new secret")},
-		{"summer": []byte("a new secret")},
+		{"spring": []byte("an old secret of 32 random bytes")},
+		{"spring": []byte("an old secret of 32 random bytes"), "summer": []byte("a new secret of 32 random bytes.")},
+		{"summer": []byte("a new secret of 32 random bytes.")},
 	} {
 		keys.Replace(set)
 		r := httptest.NewRequest(http.MethodGet, "/", nil)

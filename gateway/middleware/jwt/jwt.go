@@ -4,12 +4,14 @@
 package jwt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +29,7 @@ var ErrNoKey = errors.New("no key has this id")
 // Keys knows with which key a token is verified. Its method may run concurrently.
 type Keys interface {
 	// Key returns the key of an id, which is empty for tokens without one: a
-	// []byte for HS algorithms, else an *rsa.PublicKey, *ecdsa.PublicKey or
+	// []byte for HS algorithms, as long as the algorithm's hash at least, else an *rsa.PublicKey, *ecdsa.PublicKey or
 	// ed25519.PublicKey. It may wait, with the request's context. ErrNoKey refuses
 	// the token; any other error says that it cannot be checked now.
 	Key(ctx context.Context, id string) (any, error)
@@ -91,9 +93,10 @@ func (o *Option) check() error {
 // New returns the middleware. A request without a good token is answered 401, and
 // neither answer nor log says more of the token than what is wrong with it. While Keys
 // fails the answer is 503, which callers may repeat. What Keys says goes to the log
-// alone: a failure as a warning when such begin, else at V(1). The Authorization
-// header stays, so providers can verify it too. The error names the field that cannot
-// be used.
+// alone: a failure as a warning when such begin, else at V(1). A secret that is too
+// short for its algorithm, or a PEM block, verifies nothing, and the first is a
+// warning. The Authorization header stays, so providers can verify it too. The error
+// names the field that cannot be used.
 func New(o Option) (gateway.Middleware, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -116,6 +119,7 @@ type verifier struct {
 	keys    Keys
 	parser  *jwt.Parser
 	failing atomic.Bool // Keys failed when it was last asked
+	weak    sync.Once   // logs a secret that is none
 }
 
 func (v *verifier) wrap(next http.Handler) http.Handler {
@@ -141,10 +145,10 @@ func (v *verifier) verify(r *http.Request) (jwt.MapClaims, error) {
 		}
 		id, _ := t.Header["kid"].(string)
 		key, err := v.key(r.Context(), id)
-		if secret, ok := key.([]byte); err == nil && ok && len(secret) == 0 { // anybody signs with that
-			return nil, errEmpty
+		if err != nil {
+			return nil, err
 		}
-		return key, err
+		return key, v.checkSecret(t.Method, id, key)
 	})
 	if err != nil {
 		log.V(1).Infof("sinew: gateway: request %s: the token is refused: %v", gateway.RequestID(r), err)
@@ -169,9 +173,29 @@ func (v *verifier) key(ctx context.Context, id string) (any, error) {
 	return nil, fmt.Errorf("%w: %w", errUnchecked, err)
 }
 
+// checkSecret refuses secrets that others may guess (RFC 7518, 3.2) or know: a PEM
+// block is often a public key. The first is logged, since no token of its key passes.
+func (v *verifier) checkSecret(method jwt.SigningMethod, id string, key any) error {
+	hmac, symmetric := method.(*jwt.SigningMethodHMAC)
+	secret, ok := key.([]byte)
+	if !symmetric || !ok {
+		return nil // the algorithm refuses keys of another kind
+	}
+	var err error
+	switch {
+	case len(secret) < hmac.Hash.Size():
+		err = fmt.Errorf("the secret of key %.64q has %d bytes: %s needs at least %d", id, len(secret), hmac.Name, hmac.Hash.Size())
+	case bytes.HasPrefix(bytes.TrimSpace(secret), []byte("-----BEGIN ")):
+		err = fmt.Errorf("the secret of key %.64q is a PEM block, which others may know: want random bytes", id)
+	default:
+		return nil
+	}
+	v.weak.Do(func() { log.Warningf("sinew: gateway: tokens are refused: %v", err) })
+	return err
+}
+
 var (
 	errCritical  = errors.New("the token's header has critical fields")
-	errEmpty     = errors.New("the secret of the token's key is empty")
 	errUnchecked = errors.New("the token's key cannot be read")
 )
 

@@ -23,6 +23,9 @@ import (
 	"github.com/sinew-rpc/sinew/gateway/middleware/jwt"
 )
 
+// secretOf makes a secret that is long enough for every algorithm.
+func secretOf(seed string) []byte { return bytes.Repeat([]byte(seed), 64) }
+
 // sign makes a token.
 func sign(t testing.TB, method golang.SigningMethod, key any, id string, claims golang.MapClaims) string {
 	t.Helper()
@@ -128,12 +131,12 @@ func TestTokens(t *testing.T) {
 // failing are keys that are kept elsewhere.
 type failing struct{ err error }
 
-func (f *failing) Key(context.Context, string) (any, error) { return []byte("secret"), f.err }
+func (f *failing) Key(context.Context, string) (any, error) { return secretOf("secret"), f.err }
 
 // Where keys come from is nobody's business but the log's. That they do not come is
 // no fault of a token.
 func TestWhatKeysSayStaysHere(t *testing.T) {
-	token := "Bearer " + sign(t, golang.SigningMethodHS256, []byte("secret"), "", golang.MapClaims{"exp": in(time.Minute)})
+	token := "Bearer " + sign(t, golang.SigningMethodHS256, secretOf("secret"), "", golang.MapClaims{"exp": in(time.Minute)})
 	for _, test := range []struct {
 		err    error
 		status int
@@ -161,7 +164,7 @@ func TestAnOutageOfKeysIsLoggedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	token := "Bearer " + sign(t, golang.SigningMethodHS256, []byte("secret"), "", golang.MapClaims{"exp": in(time.Minute)})
+	token := "Bearer " + sign(t, golang.SigningMethodHS256, secretOf("secret"), "", golang.MapClaims{"exp": in(time.Minute)})
 	ask := func(ctx context.Context, times int) {
 		for range times {
 			r := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx)
@@ -202,7 +205,7 @@ func TestAnOutageOfKeysIsLoggedOnce(t *testing.T) {
 
 func TestTokensThatNobodyShouldTake(t *testing.T) {
 	keys := new(jwt.KeySet)
-	keys.Replace(map[string]any{"": []byte{}, "good": []byte("a secret")})
+	keys.Replace(map[string]any{"": []byte{}, "good": secretOf("a secret")})
 	option := jwt.Option{Keys: keys, Algorithms: []string{"HS256"}}
 	claims := golang.MapClaims{"exp": in(time.Minute)}
 	if code, body := status(t, option, "Bearer "+sign(t, golang.SigningMethodHS256, []byte{}, "", claims)); code != http.StatusUnauthorized {
@@ -210,7 +213,7 @@ func TestTokensThatNobodyShouldTake(t *testing.T) {
 	}
 	critical := golang.NewWithClaims(golang.SigningMethodHS256, claims)
 	critical.Header["kid"], critical.Header["crit"] = "good", []string{"b64"}
-	signed, err := critical.SignedString([]byte("a secret"))
+	signed, err := critical.SignedString(secretOf("a secret"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,11 +222,58 @@ func TestTokensThatNobodyShouldTake(t *testing.T) {
 	}
 }
 
+// A secret is as long as the hash of its algorithm, for it could be guessed else.
+func TestSecretsThatVerifyNothing(t *testing.T) {
+	block := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: make([]byte, 64)})
+	for _, test := range []struct {
+		method golang.SigningMethod
+		secret []byte
+		status int
+		says   string
+	}{
+		{golang.SigningMethodHS256, make([]byte, 32), 200, ""},
+		{golang.SigningMethodHS256, make([]byte, 31), 401, "has 31 bytes: HS256 needs at least 32"},
+		{golang.SigningMethodHS384, make([]byte, 47), 401, "has 47 bytes: HS384 needs at least 48"},
+		{golang.SigningMethodHS512, make([]byte, 64), 200, ""},
+		{golang.SigningMethodHS512, make([]byte, 63), 401, "has 63 bytes: HS512 needs at least 64"},
+		{golang.SigningMethodHS256, []byte{}, 401, "has 0 bytes"},
+		{golang.SigningMethodHS256, block, 401, "is a PEM block"},
+	} {
+		t.Run(fmt.Sprint(test.method.Alg(), " ", len(test.secret)), func(t *testing.T) {
+			var log bytes.Buffer
+			sinew.SetLogger(slog.NewTextHandler(&log, nil))
+			defer sinew.SetLogger(nil)
+			keys := new(jwt.KeySet)
+			keys.Replace(map[string]any{"k": test.secret})
+			wrap, err := jwt.New(jwt.Option{Keys: keys, Algorithms: []string{"HS256", "HS384", "HS512"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h := wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+			for range 2 {
+				r := httptest.NewRequest(http.MethodGet, "/", nil)
+				r.Header.Set("Authorization", "Bearer "+sign(t, test.method, test.secret, "k", golang.MapClaims{"exp": in(time.Minute)}))
+				w := httptest.NewRecorder()
+				if h.ServeHTTP(w, r); w.Code != test.status || strings.Contains(w.Body.String(), "secret") {
+					t.Errorf("answered %d %s, want %d", w.Code, w.Body, test.status)
+				}
+			}
+			warnings := 0
+			if test.says != "" {
+				warnings = 1
+			}
+			if text := log.String(); strings.Count(text, "level=WARN") != warnings || !strings.Contains(text, test.says) {
+				t.Errorf("logged %s, want %q once", text, test.says)
+			}
+		})
+	}
+}
+
 func TestKeysAreReplacedWhileServing(t *testing.T) {
 	keys := new(jwt.KeySet)
 	option := jwt.Option{Keys: keys, Algorithms: []string{"HS256"}}
 	token := func(id, key string) string {
-		return "Bearer " + sign(t, golang.SigningMethodHS256, []byte(key), id, golang.MapClaims{"sub": id, "exp": in(time.Minute)})
+		return "Bearer " + sign(t, golang.SigningMethodHS256, secretOf(key), id, golang.MapClaims{"sub": id, "exp": in(time.Minute)})
 	}
 	expect := func(want int, authorization string) {
 		t.Helper()
@@ -233,13 +283,13 @@ func TestKeysAreReplacedWhileServing(t *testing.T) {
 	}
 	first, second := token("1", "one"), token("2", "two")
 	expect(401, first)
-	keys.Replace(map[string]any{"1": []byte("one")})
+	keys.Replace(map[string]any{"1": secretOf("one")})
 	expect(200, first)
 	expect(401, second)
-	keys.Replace(map[string]any{"1": []byte("one"), "2": []byte("two")})
+	keys.Replace(map[string]any{"1": secretOf("one"), "2": secretOf("two")})
 	expect(200, first)
 	expect(200, second)
-	keys.Replace(map[string]any{"2": []byte("two")})
+	keys.Replace(map[string]any{"2": secretOf("two")})
 	expect(401, first)
 	expect(200, second)
 }
@@ -254,7 +304,7 @@ func (source) Key(ctx context.Context, _ string) (any, error) {
 	if _, ok := ctx.Value(place{}).(string); !ok {
 		return nil, errors.New("not the request's context")
 	}
-	return []byte("key"), nil
+	return secretOf("key"), nil
 }
 
 func TestKeysOfASource(t *testing.T) {
@@ -264,7 +314,7 @@ func TestKeysOfASource(t *testing.T) {
 	}
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r = r.WithContext(context.WithValue(r.Context(), place{}, "here"))
-	r.Header.Set("Authorization", "Bearer "+sign(t, golang.SigningMethodHS256, []byte("key"), "", golang.MapClaims{}))
+	r.Header.Set("Authorization", "Bearer "+sign(t, golang.SigningMethodHS256, secretOf("key"), "", golang.MapClaims{}))
 	w := httptest.NewRecorder()
 	wrap(http.NotFoundHandler()).ServeHTTP(w, r)
 	if w.Code != http.StatusNotFound {
