@@ -29,9 +29,10 @@ var ErrNoKey = errors.New("no key has this id")
 // Keys knows with which key a token is verified. Its method may run concurrently.
 type Keys interface {
 	// Key returns the key of an id, which is empty for tokens without one: a
-	// []byte for HS algorithms, as long as the algorithm's hash at least, else an *rsa.PublicKey, *ecdsa.PublicKey or
-	// ed25519.PublicKey. It may wait, with the request's context. ErrNoKey refuses
-	// the token; any other error says that it cannot be checked now.
+	// []byte for HS algorithms, as long as the algorithm's hash at least, else an
+	// *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey. It may wait, with the
+	// request's context. ErrNoKey refuses the token; any other error says that it
+	// cannot be checked now.
 	Key(ctx context.Context, id string) (any, error)
 }
 
