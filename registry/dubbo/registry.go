@@ -111,12 +111,24 @@ func (r *Registry) Register(ctx context.Context, o registry.RegisterOption, p ..
 	r.mu.Unlock()
 	return r.do(ctx, func(s *session) error {
 		for _, e := range entries {
+			if !r.wants(e) {
+				continue // an Unregister or another Register came first
+			}
 			if err := r.write(s, e); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// wants reports whether e is what is registered here: callers that wait for a session
+// are not served in the order in which they came. What is changed meanwhile has a job
+// of its own, which comes after this one.
+func (r *Registry) wants(e entry) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.wanted[e.provider.ProviderKey].node == e.node
 }
 
 // Unregister implements registry.Registry. What this process registered ends with
