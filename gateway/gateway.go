@@ -22,10 +22,11 @@ type Gateway struct {
 	forward *forwarding
 	room    room
 	shapes  shapes
-	mux     *http.ServeMux               // what was registered, and serveCalls for all else
-	routes  *http.ServeMux               // what was registered alone: it knows a wrong method
-	rest    atomic.Pointer[http.Handler] // of the pattern "/"; nil: none
-	chain   atomic.Pointer[http.Handler] // middleware round mux; replaced, never changed
+	mux     *http.ServeMux                  // what was registered, and serveCalls for all else
+	routes  *http.ServeMux                  // what was registered alone: it knows a wrong method
+	heads   atomic.Pointer[map[string]bool] // first segments of routes; replaced, never changed
+	rest    atomic.Pointer[http.Handler]    // of the pattern "/"; nil: none
+	chain   atomic.Pointer[http.Handler]    // middleware round mux; replaced, never changed
 
 	providersAuthorize bool // there is no authoriser of the gateway's own
 
@@ -59,6 +60,7 @@ func New(backend Backend, o *Option) (*Gateway, error) {
 		g.option.Authorize, g.providersAuthorize = passAuthorization, true
 	}
 	g.mux.HandleFunc("/", g.serveCalls)
+	g.heads.Store(&map[string]bool{})
 	g.room.left.Store(option.MaxBytesInFlight)
 	g.Use()
 	return g, nil

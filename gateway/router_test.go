@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/sinew-rpc/sinew/gateway"
+	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/server"
 )
 
 // mark is middleware that notes its name on the way in.
@@ -142,5 +145,116 @@ func TestMiddlewareOfOthers(t *testing.T) {
 	res := serve(g, post("/api/Arith/Add", `{"A":1,"B":1}`))
 	if body, err := io.ReadAll(res.Body); err != nil || string(body) != `{"C":2}` {
 		t.Errorf("%s, %v", body, err)
+	}
+}
+
+// listed is a backend whose services a registry lists.
+type listed struct{ gateway.Backend }
+
+// Services implements gateway.Backend.
+func (listed) Services(context.Context) ([]protocol.ServiceInfo, error) {
+	return []protocol.ServiceInfo{{Name: "Arith", Methods: []protocol.MethodInfo{{Name: "Add"}}}}, nil
+}
+
+// A path of two segments that a route has is the route's: a wrong method is told
+// those that are right, POST among them only where a service has that name.
+func TestRoutesOfTwoSegments(t *testing.T) {
+	for place, backend := range map[string]gateway.Backend{
+		"beside": newBackend(t, "beside", newArith(), server.Option{}),
+		"alone":  listed{newBackend(t, "alone", newArith(), server.Option{})},
+	} {
+		t.Run(place, func(t *testing.T) {
+			g, err := gateway.New(backend, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			testRoutesOfTwoSegments(t, g)
+		})
+	}
+}
+
+func testRoutesOfTwoSegments(t *testing.T, g *gateway.Gateway) {
+	view := g.Group(gateway.GET, "/view")
+	for _, err := range []error{
+		view.Route("/health", say("well")),
+		g.Handle("GET /Arith/Add", http.HandlerFunc(say("a page about adding"))),
+		g.Handle("GET /invoke", http.HandlerFunc(say("a page about the bridge"))),
+		g.Handle("GET /by%2Fslash/{id}", http.HandlerFunc(say("item "))),
+		g.Handle("DELETE /{kind}/oldest", http.HandlerFunc(say("gone"))),
+		g.Bind("PUT /orders/{A}", "Arith.Add"),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		method, path string
+		status       int
+		allow        string
+	}{
+		{"GET", "/view/health", 200, ""},
+		{"PUT", "/view/health", 405, "GET, HEAD"},
+		{"OPTIONS", "/view/health", 405, "GET, HEAD"},
+		{"POST", "/view/health", 405, "GET, HEAD"},
+		{"DELETE", "/orders/7", 405, "PUT"},
+		{"POST", "/orders/7", 405, "PUT"},
+		{"PUT", "/orders/7", 200, ""},
+		{"POST", "/by%2Fslash/7", 405, "GET, HEAD"},
+		{"GET", "/Arith/Add", 200, ""},
+		{"PUT", "/Arith/Add", 405, "GET, HEAD, POST"},
+		{"POST", "/Arith/Add", 200, ""},
+		{"POST", "/Arith/oldest", 501, ""},
+		{"POST", "/Books/oldest", 405, "DELETE"},
+		{"PUT", "/Arith/oldest", 405, "DELETE, POST"},
+		{"PUT", "/Arith/Divide", 405, "POST"},
+		{"PUT", "/invoke", 405, "GET, HEAD, POST"},
+		{"PUT", "/sinew.Introspect/oldest", 405, "DELETE"},
+		{"PUT", "/nowhere", 404, ""},
+	} {
+		r := httptest.NewRequest(test.method, test.path, strings.NewReader(`{"B":1}`))
+		r.Header.Set("Content-Type", "application/json")
+		res := serve(g, r)
+		if allow := res.Header.Get("Allow"); res.StatusCode != test.status || allow != test.allow {
+			t.Errorf("%s %s: answered %d, Allow %q, %s; want %d, %q", test.method, test.path, res.StatusCode, allow, bodyOf(t, res), test.status, test.allow)
+		}
+	}
+}
+
+// Where no list tells of services, as in a list of providers written by hand, a POST
+// is passed on.
+func TestRoutesBesideServicesThatNobodyLists(t *testing.T) {
+	g := newGateway(t, "alone", newArith(), nil)
+	if err := g.Handle("GET /Arith/Add", http.HandlerFunc(say("a page about adding"))); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, serve(g, get("/Arith/Add")), 200, "a page about adding")
+	expect(t, serve(g, post("/Arith/Add", `{"A":1}`)), 200, `{"C":1}`)
+	res := serve(g, httptest.NewRequest(http.MethodPut, "/Arith/Add", nil))
+	if allow := res.Header.Get("Allow"); res.StatusCode != 405 || allow != "GET, HEAD, POST" {
+		t.Errorf("answered %d, Allow %q", res.StatusCode, allow)
+	}
+}
+
+// Paths are split as patterns are matched: what a route guards is no call by
+// another spelling.
+func TestEscapedSlashesAreNoneBetweenSegments(t *testing.T) {
+	g := newGateway(t, "beside", newArith(), nil)
+	guard := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }
+	if err := g.Handle("POST /Arith/{method}", http.HandlerFunc(guard)); err != nil {
+		t.Fatal(err)
+	}
+	for path, status := range map[string]int{
+		"/Arith/Add":       http.StatusForbidden,
+		"/Arith/%41dd":     http.StatusForbidden,
+		"/%41rith/Add":     http.StatusForbidden,
+		"/Arith%2FAdd":     http.StatusNotFound,
+		"/Arith%2fAdd":     http.StatusNotFound,
+		"/x%2FArith/Add":   http.StatusNotFound,
+		"/%41rith%2FAdd":   http.StatusNotFound,
+		"/Arith%2FAdd/Add": http.StatusNotFound,
+	} {
+		if res := serve(g, post(path, `{"A":1}`)); res.StatusCode != status {
+			t.Errorf("POST %s: answered %d %s, want %d", path, res.StatusCode, bodyOf(t, res), status)
+		}
 	}
 }

@@ -22,12 +22,23 @@ type shapes struct {
 }
 
 type knownShapes struct {
+	services map[string]bool
 	byMethod map[string]*shape
 	asked    time.Time
 }
 
 // of returns the shape of a method's request; nil where nobody says.
 func (s *shapes) of(ctx context.Context, backend Backend, serviceMethod string) *shape {
+	known := s.ask(ctx, backend)
+	if known == nil {
+		return nil
+	}
+	return known.byMethod[serviceMethod]
+}
+
+// ask returns what is known, after asking for it where that was long ago; nil where
+// nobody ever said.
+func (s *shapes) ask(ctx context.Context, backend Backend) *knownShapes {
 	known := s.known.Load()
 	if known == nil || time.Since(known.asked) > shapesFor {
 		if services, err := backend.Services(ctx); err == nil { // else what was known will do
@@ -35,15 +46,13 @@ func (s *shapes) of(ctx context.Context, backend Backend, serviceMethod string) 
 			s.known.Store(known)
 		}
 	}
-	if known == nil {
-		return nil
-	}
-	return known.byMethod[serviceMethod]
+	return known
 }
 
 func readShapes(services []protocol.ServiceInfo) *knownShapes {
-	known := &knownShapes{byMethod: make(map[string]*shape), asked: time.Now()}
+	known := &knownShapes{services: make(map[string]bool), byMethod: make(map[string]*shape), asked: time.Now()}
 	for _, service := range services {
+		known.services[service.Name] = true
 		for _, method := range service.Methods {
 			if s := readShape(method.RequestSchema); s != nil {
 				known.byMethod[service.Name+"."+method.Name] = s
