@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -90,6 +91,19 @@ func TestReplyMetadataBecomesHeaders(t *testing.T) {
 			t.Errorf("X-Echo is %q", got)
 		}
 	})
+}
+
+// What a reply varies by is said beside what CORS or a compression varies by, once.
+func TestReplyMetadataAddsToVary(t *testing.T) {
+	h := http.Header{"Vary": {"Origin"}}
+	for range 2 {
+		if err := gateway.WriteMeta(h, map[string]string{"vary": "Accept-Language"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := h["Vary"]; !slices.Equal(got, []string{"Origin", "Accept-Language"}) {
+		t.Errorf("Vary is %q", got)
+	}
 }
 
 func TestWriteMeta(t *testing.T) {

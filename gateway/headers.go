@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 
 	"github.com/sinew-rpc/sinew/protocol"
@@ -168,11 +169,21 @@ func WriteMeta(h http.Header, meta map[string]string) error {
 	}
 	for k, v := range meta {
 		name := textproto.CanonicalMIMEHeaderKey(k)
-		if leaves(name) && !namedByConnection(h, name) {
+		switch {
+		case !leaves(name) || namedByConnection(h, name):
+		case name == "Vary": // what middleware varies by holds all the same
+			addOnce(h, name, v)
+		default:
 			h.Set(name, v)
 		}
 	}
 	return nil
+}
+
+func addOnce(h http.Header, name, value string) {
+	if !slices.Contains(h[name], value) {
+		h.Add(name, value)
+	}
 }
 
 func leaves(name string) bool {
