@@ -12,6 +12,12 @@ var (
 	// ErrWatcherClosed is what Next returns after the Watcher's Close. Watch
 	// again to go on.
 	ErrWatcherClosed = errors.New("registry: watcher closed; call Watch for a new one")
+	// ErrSuperseded is why a provider is not listed, or not marked as draining,
+	// though the registry answers: an instance that came later has its
+	// ProviderKey, and lives. Who was superseded is listed again by itself when
+	// that one has gone. Two that live for good have one address too many: see
+	// RegisterOption.Advertise.
+	ErrSuperseded = errors.New("registry: superseded by a later instance with the same ProviderKey")
 )
 
 // ProviderError says why a Provider cannot be listed. Nothing was written.

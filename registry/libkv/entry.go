@@ -16,6 +16,7 @@ import (
 type entry struct {
 	provider registry.Provider
 	instance string        // who wrote it; a new one for each registration
+	claim    int64         // the greater, the later instance has the key: see rival.go
 	ttl      time.Duration // clamped by decode
 	stamp    string        // never the same twice
 }
@@ -40,6 +41,7 @@ func clampTTL(ttl time.Duration) time.Duration {
 const (
 	keyInstance = "instance"
 	keyStamp    = "stamp"
+	keyClaim    = "claim"
 	keyTTL      = "ttl" // milliseconds
 	keyStarted  = "started"
 	keyWeight   = "weight"
@@ -56,6 +58,9 @@ func (e *entry) encode() ([]byte, error) {
 		keyInstance: {e.instance},
 		keyStamp:    {e.stamp},
 		keyTTL:      {strconv.FormatInt(e.ttl.Milliseconds(), 10)},
+	}
+	if e.claim != 0 {
+		q.Set(keyClaim, strconv.FormatInt(e.claim, 10))
 	}
 	p := &e.provider
 	if !p.Started.IsZero() {
@@ -129,6 +134,12 @@ func (e *entry) decodeTyped(q url.Values) (err error) {
 	}
 	ms = min(max(ms, 0), maxTTL.Milliseconds())
 	e.ttl = clampTTL(time.Duration(ms) * time.Millisecond)
+	if text := q.Get(keyClaim); text != "" {
+		if e.claim, err = strconv.ParseInt(text, 10, 64); err != nil {
+			return fmt.Errorf("%s: %w", keyClaim, err)
+		}
+		e.claim = min(max(e.claim, 0), maxClaim)
+	}
 	if text := q.Get(keyStarted); text != "" {
 		if p.Started, err = time.Parse(time.RFC3339Nano, text); err != nil {
 			return fmt.Errorf("%s: %w", keyStarted, err)

@@ -25,13 +25,13 @@ func sample() entry {
 				{Name: "Ünicode"},
 			},
 		},
-		instance: "instance-1", ttl: 15 * time.Second, stamp: "stamp-1",
+		instance: "instance-1", claim: 1770084245006, ttl: 15 * time.Second, stamp: "stamp-1",
 	}
 }
 
 // same reports whether two entries say the same.
 func (e *entry) same(f *entry) bool {
-	return e.provider.Equal(f.provider) && e.instance == f.instance && e.ttl == f.ttl && e.stamp == f.stamp
+	return e.provider.Equal(f.provider) && e.instance == f.instance && e.claim == f.claim && e.ttl == f.ttl && e.stamp == f.stamp
 }
 
 func TestEntryComesBack(t *testing.T) {

@@ -114,6 +114,11 @@ func (r *KVRegistry) Addrs() []string { return slices.Clone(r.option.Addrs) }
 // registered again, for ever. Where the first attempt fails its error is
 // returned, a *[StoreError] or ctx's, and the attempts go on: until Unregister
 // or Close. TTL and Interval must not be negative; see [registry.RegisterOption].
+//
+// One ProviderKey is one instance's, which Started tells apart: the one that was
+// registered last. Its predecessor writes no more while it lives, and takes the key
+// again when it has left or crashed. Until then the error is
+// [registry.ErrSuperseded], as that of Registered is.
 func (r *KVRegistry) Register(ctx context.Context, o registry.RegisterOption, p ...registry.Provider) error {
 	return r.write(ctx, o, p, r.writer.register)
 }

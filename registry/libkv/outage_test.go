@@ -473,6 +473,135 @@ func TestRegisterDuringAnOutage(t *testing.T) {
 	})
 }
 
+// A predecessor that drains says nothing of its successor on the same address, and
+// removes nothing of it.
+func TestDrainLeavesTheSuccessor(t *testing.T) {
+	o := registry.RegisterOption{TTL: ttl}
+	for name, shared := range map[string]bool{"two processes": false, "one process": true} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, fakestore.Faults{}, func(w *world) {
+				old, p := w.serve(1)
+				w.serve(2)
+				w.serve(3)
+				consumer := w.open(nil)
+				w.until(consumer, 3, time.Second)
+				time.Sleep(20 * time.Second)
+				next := old
+				if !shared {
+					next = w.open(nil)
+				}
+				q := at(1)
+				if err := next.Register(w.Context(), o, q); err != nil {
+					w.Fatal(err)
+				}
+				time.Sleep(200 * time.Millisecond)
+				p.Draining = true
+				if err := old.Register(w.Context(), o, p); !errors.Is(err, registry.ErrSuperseded) {
+					w.Errorf("the predecessor drains: %v, want ErrSuperseded", err)
+				}
+				time.Sleep(time.Second)
+				if err := old.Unregister(w.Context(), o, p); err != nil {
+					w.Fatal(err)
+				}
+				for range 300 {
+					w.want(consumer, 100*time.Millisecond, 3, registry.Fresh)
+					ps, _, _ := consumer.Providers(w.Context())
+					if ps[0].Draining || !ps[0].Started.Equal(q.Started) {
+						w.Fatalf("listed is %+v, not the successor", ps[0])
+					}
+				}
+				if ok, err := next.Registered(q); !ok {
+					w.Errorf("the successor is not registered: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// Two that live with one key do not fight for it: it is the later one's, whatever
+// their clocks say of when they started, and the other's again after that one.
+func TestTwoThatLiveWithOneKey(t *testing.T) {
+	for name, end := range map[string]func(w *world, r *libkv.KVRegistry, p registry.Provider){
+		"leaves": func(w *world, r *libkv.KVRegistry, p registry.Provider) {
+			if err := r.Unregister(w.Context(), registry.RegisterOption{}, p); err != nil {
+				w.Fatal(err)
+			}
+		},
+		"crashes": func(_ *world, r *libkv.KVRegistry, _ registry.Provider) { crash(r) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, fakestore.Faults{}, func(w *world) {
+				first, p := w.serve(1)
+				time.Sleep(20 * time.Second)
+				second, q := w.open(nil), at(1)
+				q.Started = p.Started.Add(-time.Hour) // its clock is behind
+				if err := second.Register(w.Context(), registry.RegisterOption{TTL: ttl}, q); err != nil {
+					w.Fatal(err)
+				}
+				consumer := w.open(nil)
+				w.until(consumer, 1, time.Second)
+				time.Sleep(10 * time.Second)
+				before := consumer.Stats().Reader.Hints
+				time.Sleep(10 * time.Minute)
+				if n := consumer.Stats().Reader.Hints - before; n != 0 {
+					w.Errorf("consumers were told %d times of a change", n)
+				}
+				if ok, err := second.Registered(q); !ok {
+					w.Errorf("the second is not registered: %v", err)
+				}
+				if ok, err := first.Registered(p); ok || !errors.Is(err, registry.ErrSuperseded) {
+					w.Errorf("the first is registered %v, %v; want ErrSuperseded", ok, err)
+				}
+				if a, b := first.Stats().Writer, second.Stats().Writer; a.Lost != 1 || a.Superseded != 1 || b.Lost != 0 {
+					w.Errorf("stats %+v and %+v", a, b)
+				}
+				end(w, second, q)
+				began := time.Now()
+				for ok := false; !ok; ok, _ = first.Registered(p) {
+					if time.Since(began) > 2*ttl {
+						w.Fatal("the first is not registered after the second has gone")
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+				w.want(consumer, time.Second, 1, registry.Fresh)
+			})
+		})
+	}
+}
+
+// Those that begin together, or lose their entry together, agree within a few
+// writes.
+func TestRivalsAgree(t *testing.T) {
+	inBubble(t, fakestore.Faults{Latency: 10 * time.Millisecond}, func(w *world) {
+		const many = 5
+		var rs []*libkv.KVRegistry
+		for range many {
+			rs = append(rs, w.open(nil))
+			go func(r *libkv.KVRegistry) {
+				_ = r.Register(w.Context(), registry.RegisterOption{TTL: ttl}, at(1))
+			}(rs[len(rs)-1])
+		}
+		for range 3 {
+			time.Sleep(time.Minute)
+			var registered int
+			var registrations uint64
+			for _, r := range rs {
+				s := r.Stats().Writer
+				registered += s.Registered
+				registrations += s.Registrations
+			}
+			time.Sleep(10 * time.Minute)
+			for _, r := range rs {
+				registrations -= r.Stats().Writer.Registrations
+			}
+			if registered != 1 || registrations != 0 {
+				w.Errorf("%d of %d are registered, and %d wrote over others since", registered, many, -int64(registrations))
+			}
+			w.server.Remove(parent + "/" + "tcp@10.0.0.1:80")
+		}
+	})
+}
+
 // connected returns the registry of another process and its connection, which
 // Register opens.
 func (w *world) connected() (r *libkv.KVRegistry, connection func() *fakestore.Store) {

@@ -17,8 +17,9 @@ import (
 )
 
 // registration keeps one provider in the store: its goroutine looks for the
-// entry every interval, renews its stamp, and writes it anew when it is gone or
-// another's. It goes on until stop, whatever the store does.
+// entry every interval, renews its stamp, and writes it anew when it is gone. One
+// of an instance that came later it leaves alone, for as long as that lives. It
+// goes on until stop, whatever the store does.
 type registration struct {
 	w      *writer
 	name   string
@@ -26,6 +27,8 @@ type registration struct {
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when run has returned
 	wake   chan struct{} // capacity 1: there is something new to write
+
+	rivals rivals // the goroutine's own
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -51,7 +54,7 @@ func (r *registration) wish(p registry.Provider, o registry.RegisterOption) (gen
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.want.instance == "" || p.Supersedes(r.want.provider) {
-		r.want.instance = uuid.NewString()
+		r.want.instance, r.want.claim = uuid.NewString(), 0
 	}
 	r.want.provider, r.want.ttl = p, clampTTL(o.TTL)
 	r.interval = r.want.ttl / 3
@@ -144,10 +147,14 @@ func (r *registration) run() {
 		}
 		interval, _ := r.times()
 		pause := jittered(interval)
-		if err != nil {
-			pause = min(failures.Next(), pause)
-		} else {
+		switch {
+		case err == nil:
 			failures.Reset()
+		case errors.Is(err, registry.ErrSuperseded):
+			failures.Reset()
+			pause = r.rivals.probe(interval)
+		default:
+			pause = min(failures.Next(), pause)
 		}
 		if !r.rest(pause) {
 			return
@@ -203,30 +210,35 @@ func (r *registration) tellLocked(now time.Time) {
 	case r.err == nil && !r.announced:
 		log.Infof("libkv: %s is registered under %s", r.name, r.w.parent)
 		r.announced = true
+	case errors.Is(r.err, registry.ErrSuperseded) && r.announced:
+		r.tellSuperseded(r.err)
+		r.announced = false
 	case r.err != nil && r.announced && now.Sub(r.confirmed) >= r.want.ttl:
 		log.Warningf("libkv: %s counts as not registered, since it was not refreshed for %v; trying again until it is: %v", r.name, now.Sub(r.confirmed).Round(time.Second), r.err)
 		r.announced = false
 	}
 }
 
-// beat looks for the entry and renews it, or writes it anew and announces that.
+// beat looks for the entry and renews it, or writes it anew and announces that,
+// unless it is another's by right.
 func (r *registration) beat(e *entry, news bool) error {
-	lost, missing, err := r.inspect(e.instance)
+	found, err := r.inspect(e.instance)
 	if err != nil {
 		return err
 	}
-	if lost != nil && r.lose() {
-		log.Warningf("libkv: %s is not in the registry any more (%v) and is registered again", r.name, lost)
-		r.w.count(func(s *WriterStats) { s.Lost++ })
+	yields := r.yields(e, found.rival)
+	if found.lost != nil {
+		r.miss(found.lost, yields)
 	}
-	if lost != nil {
-		r.owe() // before it is written: a write that fails may have taken effect
+	if yields {
+		return supersededBy(found.rival)
 	}
-	value, err := r.write(e, missing)
+	r.claim(e, found.rival)
+	value, err := r.write(e, found.missing)
 	if err != nil {
 		return err
 	}
-	if lost == nil && !news {
+	if found.lost == nil && !news {
 		r.w.count(func(s *WriterStats) { s.Refreshes++ })
 		return nil
 	}
@@ -240,23 +252,42 @@ func (r *registration) beat(e *entry, news bool) error {
 	return nil
 }
 
-// inspect tells whether our entry is there; lost says why not.
-func (r *registration) inspect(instance string) (lost error, missing bool, err error) {
+// finding is what stands under the key. The zero value is our entry.
+type finding struct {
+	lost    error  // why it is not ours
+	missing bool   // nothing does
+	rival   *entry // of another instance
+}
+
+// inspect tells whether our entry is there.
+func (r *registration) inspect(instance string) (finding, error) {
 	pair, err := r.w.g.get(r.ctx, r.w.key(r.name))
 	switch {
 	case errors.Is(err, store.ErrKeyNotFound):
-		return errors.New("it was gone"), true, nil
+		return finding{lost: errors.New("it was gone"), missing: true}, nil
 	case err != nil:
-		return nil, false, err
+		return finding{}, err
 	}
 	found, unreadable := decodeEntry(r.name, pair.Value)
 	switch {
 	case unreadable != nil:
-		return unreadable, false, nil
+		return finding{lost: unreadable}, nil
 	case found.instance != instance:
-		return fmt.Errorf("it was of instance %s", found.instance), false, nil
+		return finding{lost: fmt.Errorf("it was of instance %s", found.instance), rival: found}, nil
 	}
-	return nil, false, nil
+	return finding{}, nil
+}
+
+// miss notes that our entry is not there, and owes its announcement before it is
+// written: a write that fails may have taken effect.
+func (r *registration) miss(lost error, yields bool) {
+	if r.lose() {
+		r.w.count(func(s *WriterStats) { s.Lost++ })
+		if !yields {
+			log.Warningf("libkv: %s is not in the registry any more (%v) and is registered again", r.name, lost)
+		}
+	}
+	r.owe()
 }
 
 // write gives the entry a new stamp.

@@ -31,8 +31,9 @@ type StoreStats struct {
 // WriterStats is about what this process registers.
 type WriterStats struct {
 	// Wanted is how many providers are to be registered, Registered how many
-	// were found in the store when they were last looked for.
-	Wanted, Registered int
+	// were found in the store when they were last looked for, Superseded how many
+	// are left to another instance that came later: see registry.ErrSuperseded.
+	Wanted, Registered, Superseded int
 	// Registrations counts entries written because they were new, changed or
 	// lost, Refreshes those whose stamp alone was renewed, Touches the writes of
 	// the parent, which is what consumers watch.

@@ -99,6 +99,11 @@ func (w *writer) want(p registry.Provider, o registry.RegisterOption) (*registra
 	name := childName(p)
 	r := w.registrations[name]
 	begins := r == nil || r.ctx.Err() != nil
+	if !begins && p.Draining {
+		if current, _ := r.content(); current.Supersedes(p) {
+			return nil, 0, fmt.Errorf("%s is not marked as draining: %w in this process", p.ProviderKey, registry.ErrSuperseded)
+		}
+	}
 	if begins {
 		r = newRegistration(w, name)
 		w.registrations[name] = r
@@ -256,8 +261,11 @@ func (w *writer) snapshot() WriterStats {
 			continue
 		}
 		s.Wanted++
-		if ok, _ := r.present(now); ok {
+		switch ok, err := r.present(now); {
+		case ok:
 			s.Registered++
+		case errors.Is(err, registry.ErrSuperseded):
+			s.Superseded++
 		}
 	}
 	return s
