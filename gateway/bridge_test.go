@@ -139,7 +139,8 @@ func TestBridgeFails(t *testing.T) {
 			message, outome string
 		}{
 			{"a method's error", `{"Text":"plain"}`, call(), 500, "2", "0", "line one%0Aline two: %C3%BC", "Ran"},
-			{"an unknown method", `{}`, call("method_name", "100%25"), 501, "12", "1", `unknown method "Arith.100%25"`, "Refused"},
+			{"an unknown method", `{}`, call("method_name", "Subtract"), 501, "12", "1", `unknown method "Arith.Subtract"`, "Refused"},
+			{"a method of nobody", `{}`, call("method_name", "100%25"), 501, "12", "1", `unknown method "Arith.100%25"`, "NotSent"},
 			{"a response", `{}`, call("message_type", "1"), 400, "3", "1", "Rpc-Header-Message_type is 1: 0 (request), 2 (heartbeat) and 3 (oneway) are taken", "NotSent"},
 			{"a goaway", `{}`, call("message_type", "5"), 400, "3", "1", "Rpc-Header-Message_type is 5: 0 (request), 2 (heartbeat) and 3 (oneway) are taken", "NotSent"},
 			{"no name", `{}`, call("method_name", ""), 400, "3", "1", "Rpc-Header-Service_name and Rpc-Header-Method_name say what is called: one is missing", "NotSent"},

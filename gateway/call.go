@@ -37,18 +37,10 @@ func (g *Gateway) Call(r *http.Request, m *protocol.Message) (*protocol.Message,
 // admit is what of Call comes before the request's body is read, so that nobody
 // who is refused has room for one: it makes of m the message that send sends.
 func (g *Gateway) admit(r *http.Request, m *protocol.Message) error {
-	if err := g.checkService(m.ServiceName); err != nil {
+	if err := g.checkNames(m.ServiceName, m.MethodName); err != nil {
 		return err
 	}
 	return g.prepareCall(r, m)
-}
-
-// checkService refuses the services of the framework, unless they may be called.
-func (g *Gateway) checkService(service string) error {
-	if isInternal(service) && !g.option.Internal {
-		return notSent(protocol.Unimplemented, "unknown service %.128q", service)
-	}
-	return nil
 }
 
 // send makes the call of a message that was prepared, and is its own.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -74,11 +73,6 @@ func (g *Gateway) Services(ctx context.Context) ([]protocol.ServiceInfo, error) 
 		return all, err
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(s protocol.ServiceInfo) bool { return isInternal(s.Name) }), nil
-}
-
-// isInternal tells a service of the framework.
-func isInternal(service string) bool {
-	return service == "sinew" || strings.HasPrefix(service, "sinew.")
 }
 
 // begin counts a call that starts; false when the gateway is closed.

@@ -2,7 +2,11 @@ package wrapper
 
 import (
 	"context"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sinew-rpc/sinew/client"
 	"github.com/sinew-rpc/sinew/internal/log"
@@ -11,7 +15,8 @@ import (
 )
 
 // Log writes a line for each call: its method, its request id if it has one, what
-// it came to, and how long it took. Lines are written at V(2), failed calls too, since their error is the
+// it came to, and how long it took. A name or an error with a character that could
+// begin a line of its own is quoted. Lines are written at V(2), failed calls too, since their error is the
 // caller's to handle; where glog's -v (or the handler given to sinew.SetLogger)
 // has that off, a call costs one atomic load and nothing is formatted.
 type Log struct {
@@ -57,9 +62,19 @@ func line(ctx context.Context, what, serviceMethod string, begun time.Time, err 
 	if id := RequestIDFrom(ctx); fitRequestID(id) {
 		what = "[" + id + "] " + what
 	}
+	name := inLine(fmt.Sprintf("%.128s", serviceMethod))
 	if err == nil {
-		log.V(callLevel).Infof("sinew: %s %.128s: OK in %v", what, serviceMethod, took)
+		log.V(callLevel).Infof("sinew: %s %s: OK in %v", what, name, took)
 		return
 	}
-	log.V(callLevel).Infof("sinew: %s %.128s: %v in %v, outcome %v", what, serviceMethod, err, took, protocol.OutcomeOf(err))
+	log.V(callLevel).Infof("sinew: %s %s: %s in %v, outcome %v", what, name, inLine(err.Error()), took, protocol.OutcomeOf(err))
+}
+
+// inLine returns text as it may stand in a line: quoted, where not all of it is
+// printed, since both names and errors can be of somebody outside.
+func inLine(text string) string {
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return text
+	}
+	return strconv.Quote(text)
 }

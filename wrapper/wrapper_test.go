@@ -187,6 +187,32 @@ func TestLog(t *testing.T) {
 	}
 }
 
+// plainLines is a handler that writes messages as they are, as glog does.
+type plainLines struct{ *lines }
+
+// Handle implements slog.Handler.
+func (p plainLines) Handle(_ context.Context, r slog.Record) error {
+	_, err := p.Write([]byte(r.Message + "\n"))
+	return err
+}
+
+// Neither a name nor an error begins a line of its own.
+func TestLogHasOneLineForACall(t *testing.T) {
+	out := collect(t, slog.LevelDebug-1)
+	sinew.SetLogger(plainLines{out})
+	failure := errors.New("no such word\r\nE0918 the disk is full\u2028\x1b[2K")
+	failing := (&wrapper.Log{}).WrapCall(nil, func(context.Context, string, any, any) error { return failure })
+	handling := (&wrapper.Log{}).WrapHandleRequest(nil, func(context.Context, *protocol.Message, *protocol.Message) error { return failure })
+	for range 2 {
+		_ = failing(t.Context(), "Words\nE0918 the disk is full.Meta", nil, nil)
+		_ = handling(t.Context(), &protocol.Message{Header: protocol.Header{ServiceName: "Words", MethodName: "Meta\n"}}, nil)
+		failure = nil
+	}
+	if text := out.String(); strings.Count(text, "\n") != 4 || strings.ContainsAny(text, "\r\x1b\u2028") || !strings.Contains(text, `no such word\r\nE0918`) {
+		t.Errorf("logged\n%s", text)
+	}
+}
+
 func TestLogThatIsOffCostsNothing(t *testing.T) {
 	out := collect(t, slog.LevelInfo)
 	next := (&wrapper.Log{}).WrapCall(nil, func(context.Context, string, any, any) error { return nil })

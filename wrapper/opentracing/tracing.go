@@ -28,6 +28,7 @@ const (
 const (
 	component   = "sinew"
 	attemptName = "sinew.attempt"
+	unknownName = "sinew.unknown"
 )
 
 // Tracing makes spans of calls, attempts and requests. Put it outside of the
@@ -35,7 +36,8 @@ const (
 //
 // The spans of call and request are named "Service.Method", those of attempts
 // "sinew.attempt"; component, span.kind, peer.address, peer.service and error
-// are as OpenTracing specifies.
+// are as OpenTracing specifies. A call that a gateway passes on and nobody knows is
+// named "sinew.unknown": anybody can make up its name.
 //
 // The span of an attempt travels in the metadata, in the form that the tracer
 // gives to a TextMap. What a metadata key or value cannot hold, as baggage in
@@ -86,11 +88,16 @@ func (t *Tracing) WrapCall(option *client.SGOption, next client.CallFunc) client
 		if app != "" {
 			ext.PeerService.Set(span, app)
 		}
-		if m, raw := req.(*protocol.Message); raw {
+		m, raw := req.(*protocol.Message)
+		if raw {
 			req = supersede(tracer, span, m)
 		}
 		return during(span, true, func() error {
-			return next(ot.ContextWithSpan(ctx, span), serviceMethod, req, resp)
+			err := next(ot.ContextWithSpan(ctx, span), serviceMethod, req, resp)
+			if raw && isUnknown(err) {
+				span.SetOperationName(unknownName)
+			}
+			return err
 		})
 	}
 }
@@ -177,6 +184,12 @@ func describe(ctx context.Context, span ot.Span, serviceMethod string) {
 	if id := wrapper.RequestIDFrom(ctx); id != "" {
 		span.SetTag(TagRequestID, id)
 	}
+}
+
+// isUnknown tells that nobody knew the method that was called.
+func isUnknown(err error) bool {
+	outcome := protocol.OutcomeOf(err)
+	return protocol.CodeOf(err) == protocol.Unimplemented && (outcome == protocol.NotSent || outcome == protocol.Refused)
 }
 
 // during runs f, says on span what it came to, and finishes that, after a panic

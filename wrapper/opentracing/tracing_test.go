@@ -237,6 +237,26 @@ func TestOneways(t *testing.T) {
 	})
 }
 
+// Names that callers of a gateway make up name no spans.
+func TestCallsThatNobodyKnows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startRelay(t)
+		pass := func(method string) {
+			header := protocol.Header{SerializeType: protocol.SerializeTypeJSON, ServiceName: "Relay", MethodName: method}
+			_, _ = r.client.Do(t.Context(), &protocol.Message{Header: header, Body: []byte("{}")})
+		}
+		pass("Fail")
+		pass("MadeUp")
+		by := r.spans(t, 5) // the server has none of what it does not know
+		if known := by["call Relay.Fail"]; known.OperationName != "Relay.Fail" {
+			t.Errorf("a call is named %s", known.OperationName)
+		}
+		if unknown := by["call Relay.MadeUp"]; unknown.OperationName != "sinew.unknown" {
+			t.Errorf("a call that nobody knows is named %s", unknown.OperationName)
+		}
+	})
+}
+
 // Baggage of any bytes arrives as it was.
 func TestBaggageIsSafe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
