@@ -16,9 +16,10 @@ import (
 
 // Log writes a line for each call: its method, its request id if it has one, what
 // it came to, and how long it took. A name or an error with a character that could
-// begin a line of its own is quoted. Lines are written at V(2), failed calls too, since their error is the
-// caller's to handle; where glog's -v (or the handler given to sinew.SetLogger)
-// has that off, a call costs one atomic load and nothing is formatted.
+// begin a line of its own is quoted. Lines are written at V(2), failed calls too,
+// since their error is the caller's to handle; where glog's -v (or the handler given
+// to sinew.SetLogger) has that off, a call costs one atomic load and nothing is
+// formatted.
 type Log struct {
 	server.BaseWrapper
 }
