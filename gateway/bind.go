@@ -24,8 +24,10 @@ import (
 // query's and the path's values put into it: the path's win over the form's,
 // these over the query's, these over the body. What stands as text there becomes
 // a number, truth or list where the method wants one, as the provider tells of
-// its types; what does not fit, and what is required and missing, is answered
-// with 400 and a list of fields. The answer is that of a JSON call.
+// its types: in its registration or, where that has no room for them, when it is
+// asked on behalf of the caller. Where nobody tells, what looks like a number or a
+// truth becomes one. What does not fit, and what is required and missing, is
+// answered with 400 and a list of fields. The answer is that of a JSON call.
 //
 // A browser sends forms, and requests without a body, for pages of any origin:
 // such a request is refused with 403 when the browser says that it comes from
@@ -103,7 +105,7 @@ func (b *binding) call(w http.ResponseWriter, r *http.Request) (*protocol.Messag
 		return nil, err
 	}
 	defer release()
-	request, err := b.request(r, body)
+	request, err := b.request(r, m, body)
 	if err != nil {
 		return nil, err
 	}
@@ -113,8 +115,8 @@ func (b *binding) call(w http.ResponseWriter, r *http.Request) (*protocol.Messag
 // crossOrigin knows the requests that a browser makes for another origin's page.
 var crossOrigin = http.NewCrossOriginProtection()
 
-// request puts together the JSON of the method's request.
-func (b *binding) request(r *http.Request, body []byte) ([]byte, error) {
+// request puts together the JSON of the request of m, the method's call.
+func (b *binding) request(r *http.Request, m *protocol.Message, body []byte) ([]byte, error) {
 	object, form, err := readObject(r, body)
 	if err != nil {
 		return nil, err
@@ -123,7 +125,7 @@ func (b *binding) request(r *http.Request, body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, notSent(protocol.InvalidArgument, "the query cannot be read: %w", err)
 	}
-	s := b.gateway.shapes.of(r.Context(), b.gateway.backend, b.service+"."+b.method)
+	s := b.gateway.shapeOf(r, m)
 	if len(values) == 0 && s == nil && len(object) > 0 {
 		return object, nil
 	}

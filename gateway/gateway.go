@@ -21,6 +21,7 @@ type Gateway struct {
 	forward *forwarding
 	room    room
 	shapes  shapes
+	inquiry *inquiry
 	mux     *http.ServeMux                  // what was registered, and serveCalls for all else
 	routes  *http.ServeMux                  // what was registered alone: it knows a wrong method
 	heads   atomic.Pointer[map[string]bool] // first segments of routes; replaced, never changed
@@ -54,7 +55,7 @@ func New(backend Backend, o *Option) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{backend: backend, option: option, forward: forward, mux: http.NewServeMux(), routes: http.NewServeMux()}
+	g := &Gateway{backend: backend, option: option, forward: forward, inquiry: newInquiry(), mux: http.NewServeMux(), routes: http.NewServeMux()}
 	if option.Authorize == nil {
 		g.option.Authorize, g.providersAuthorize = passAuthorization, true
 	}

@@ -16,7 +16,7 @@ import (
 // may change them.
 const shapesFor = 10 * time.Second
 
-// shapes knows what the requests of methods look like.
+// shapes knows what is listed, and what the requests of methods look like.
 type shapes struct {
 	known atomic.Pointer[knownShapes] // replaced, never changed
 }
@@ -24,23 +24,16 @@ type shapes struct {
 type knownShapes struct {
 	services map[string]bool
 	byMethod map[string]*shape
-	asked    time.Time
+	until    time.Time // it is believed
 }
 
-// of returns the shape of a method's request; nil where nobody says.
-func (s *shapes) of(ctx context.Context, backend Backend, serviceMethod string) *shape {
-	known := s.ask(ctx, backend)
-	if known == nil {
-		return nil
-	}
-	return known.byMethod[serviceMethod]
-}
+func (k *knownShapes) fresh() bool { return time.Until(k.until) >= 0 }
 
 // ask returns what is known, after asking for it where that was long ago; nil where
 // nobody ever said.
 func (s *shapes) ask(ctx context.Context, backend Backend) *knownShapes {
 	known := s.known.Load()
-	if known == nil || time.Since(known.asked) > shapesFor {
+	if known == nil || !known.fresh() {
 		if services, err := backend.Services(ctx); err == nil { // else what was known will do
 			known = readShapes(services)
 			s.known.Store(known)
@@ -50,7 +43,7 @@ func (s *shapes) ask(ctx context.Context, backend Backend) *knownShapes {
 }
 
 func readShapes(services []protocol.ServiceInfo) *knownShapes {
-	known := &knownShapes{services: make(map[string]bool), byMethod: make(map[string]*shape), asked: time.Now()}
+	known := &knownShapes{services: make(map[string]bool), byMethod: make(map[string]*shape), until: time.Now().Add(shapesFor)}
 	for _, service := range services {
 		known.services[service.Name] = true
 		for _, method := range service.Methods {
