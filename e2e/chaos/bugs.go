@@ -39,7 +39,7 @@ var bugs = []bug{
 	},
 	{
 		"stays-registered", "a provider that leaves does not say so",
-		"server/registration.go", "err := reg.Unregister(r.final, o, r.provider)", "err := error(nil)",
+		"server/registration.go", "err := reg.Unregister(r.final, o, r.entries()...)", "err := error(nil)",
 	},
 	{
 		"runs-twice", "a server runs what it serves twice",
