@@ -12,7 +12,8 @@ import (
 // In every mode an attempt that met a lost connection, or a provider that is
 // leaving, or waited half of its time for a connection, and certainly did not run,
 // is none: the call moves on to another provider, to each at most once and at most
-// 8 times, without a pause and outside the budget. So a provider that leaves costs no call.
+// 8 times, without a pause and outside the budget. So a provider that leaves costs
+// no call.
 //
 // Beyond that, FailOver and FailRetry try again up to Retries times, when both
 // of this hold:
