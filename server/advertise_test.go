@@ -22,6 +22,25 @@ type locatedRegistry struct {
 
 func (r *locatedRegistry) Addrs() []string { return r.addrs }
 
+// listed waits until r has a provider.
+func listed(t *testing.T, r registry.Registry) registry.Provider {
+	t.Helper()
+	w, err := r.Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for {
+		snapshot, err := w.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(snapshot.Providers) > 0 {
+			return snapshot.Providers[0]
+		}
+	}
+}
+
 // routedHost returns the address by which this host reaches others.
 func routedHost(t *testing.T) string {
 	t.Helper()
@@ -44,22 +63,9 @@ func TestWildcardIsRegisteredAsWhatRoutesToTheRegistry(t *testing.T) {
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve("tcp4", "0.0.0.0:0", nil) }()
-	w, err := r.Watch()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		snapshot, err := w.Next(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(snapshot.Providers) == 0 {
-			continue
-		}
-		if host, _, err := net.SplitHostPort(snapshot.Providers[0].Addr); err != nil || host != want {
-			t.Errorf("registered as %s, want host %s", snapshot.Providers[0].Addr, want)
-		}
-		break
+	addr := listed(t, r).Addr
+	if host, _, err := net.SplitHostPort(addr); err != nil || host != want {
+		t.Errorf("registered as %s, want host %s", addr, want)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
@@ -94,8 +100,8 @@ func TestLoopbackIsWarnedOf(t *testing.T) {
 			}
 			served := make(chan error, 1)
 			go func() { served <- s.Serve("tcp", "127.0.0.1:0", nil) }()
-			<-s.Listening()
-			if err := s.Close(); err != nil {
+			listed(t, r)
+			if err := s.Close(); err != nil { // it waits for who registers, and then warns
 				t.Error(err)
 			}
 			<-served

@@ -37,17 +37,7 @@ func TestRegisteredAsksTheRegistry(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- s.Serve("tcp", "127.0.0.1:0", nil) }()
 	<-s.Listening()
-	w, err := r.Watch()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for listed := 0; listed == 0; {
-		snapshot, err := w.Next(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		listed = len(snapshot.Providers)
-	}
+	listed(t, r)
 	for {
 		if ok, _ := s.Registered(); ok {
 			break

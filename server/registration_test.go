@@ -214,22 +214,8 @@ func TestServeListenerNamesItsNetwork(t *testing.T) {
 				}
 				return
 			}
-			w, err := r.Watch()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer w.Close()
-			for {
-				snapshot, err := w.Next(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				if len(snapshot.Providers) == 1 {
-					if key := snapshot.Providers[0].ProviderKey; !strings.HasPrefix(key, c.key) {
-						t.Errorf("registered as %s", key)
-					}
-					break
-				}
+			if key := listed(t, r).ProviderKey; !strings.HasPrefix(key, c.key) {
+				t.Errorf("registered as %s", key)
 			}
 			s.Close()
 			<-ended
