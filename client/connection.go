@@ -91,7 +91,7 @@ func (n *connection) String() string { return n.network + " " + n.addr }
 func (n *connection) call(ctx context.Context, pc *perCall, t *target, limit time.Duration, serviceMethod string, req, resp any) error {
 	var x endpoint.Exchange // no literal: that would be made beside it and copied
 	var ok bool
-	if x.Service, x.Method, ok = endpoint.SplitName(serviceMethod); !ok {
+	if x.Service, x.Method, ok = protocol.SplitName(serviceMethod); !ok {
 		return noName(serviceMethod)
 	}
 	x.Req, x.Resp, x.Meta = req, resp, pc.meta

@@ -3,7 +3,7 @@ package client
 import (
 	"fmt"
 
-	"github.com/sinew-rpc/sinew/internal/endpoint"
+	"github.com/sinew-rpc/sinew/protocol"
 )
 
 // methodSet is a set of methods that an option names.
@@ -17,7 +17,7 @@ type methodSet struct {
 func newMethodSet(option string, patterns []string) (s methodSet, err error) {
 	s.services, s.methods = make(map[string]bool), make(map[string]bool)
 	for i, p := range patterns {
-		service, method, ok := endpoint.SplitName(p)
+		service, method, ok := protocol.SplitName(p)
 		switch {
 		case p == "*":
 			s.all = true
@@ -40,6 +40,6 @@ func (s *methodSet) has(serviceMethod string) bool {
 	if len(s.services) == 0 {
 		return false
 	}
-	service, _, ok := endpoint.SplitName(serviceMethod)
+	service, _, ok := protocol.SplitName(serviceMethod)
 	return ok && s.services[service]
 }

@@ -73,7 +73,7 @@ func (g *Gateway) Services(ctx context.Context) ([]protocol.ServiceInfo, error) 
 	if err != nil || g.option.Internal {
 		return all, err
 	}
-	return slices.DeleteFunc(slices.Clone(all), func(s protocol.ServiceInfo) bool { return isInternal(s.Name) }), nil
+	return slices.DeleteFunc(slices.Clone(all), func(s protocol.ServiceInfo) bool { return protocol.IsFrameworkService(s.Name) }), nil
 }
 
 // begin counts a call that starts; false when the gateway is closed.

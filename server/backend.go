@@ -65,7 +65,7 @@ func services(t *endpoint.Table) []registry.Service {
 	var list []registry.Service
 	left := maxRegisteredSchemas
 	for _, info := range t.Services() {
-		if isOwn(info.Name) {
+		if protocol.IsFrameworkService(info.Name) {
 			continue
 		}
 		service := registry.Service{Name: info.Name}

@@ -100,6 +100,3 @@ var versions = sync.OnceValue(func() protocol.Versions {
 	}
 	return v
 })
-
-// isOwn reports whether a service is the framework's.
-func isOwn(service string) bool { return strings.HasPrefix(service, "sinew.") }

@@ -102,7 +102,7 @@ func (p *Peer) Notify(ctx context.Context, serviceMethod string, req any) error 
 }
 
 func (p *Peer) call(ctx context.Context, serviceMethod string, req, resp any) error {
-	service, method, ok := endpoint.SplitName(serviceMethod)
+	service, method, ok := protocol.SplitName(serviceMethod)
 	if !ok {
 		return protocol.Errorf(protocol.InvalidArgument, `%.128q is no "Service.Method"`, serviceMethod).WithOutcome(protocol.NotSent)
 	}

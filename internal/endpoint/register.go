@@ -5,6 +5,8 @@ import (
 	"go/token"
 	"reflect"
 	"strings"
+
+	"github.com/sinew-rpc/sinew/protocol"
 )
 
 // Register registers the handlers of rcvr: its exported methods of the form
@@ -79,15 +81,15 @@ func (t *Table) handle(name string, m *Method, internal bool) error {
 		typ := fmt.Sprintf("func(context.Context, *%s) (*%s, error)", m.req, m.reply)
 		return &RegisterError{Name: name, Type: typ, Err: err}
 	}
-	serviceName, methodName, ok := SplitName(name)
+	serviceName, methodName, ok := protocol.SplitName(name)
 	if !ok {
 		return refuse(fmt.Errorf(`%w: want "Service.Method"`, ErrBadName))
 	}
 	if err := checkNewService(serviceName, internal); err != nil {
 		return refuse(err)
 	}
-	if err := checkMethodName(methodName); err != nil {
-		return refuse(err)
+	if err := protocol.CheckMethodName(methodName); err != nil {
+		return refuse(fmt.Errorf("%w: %w", ErrBadName, err))
 	}
 	if err := t.checkTypes([]*Method{m}); err != nil {
 		return refuse(err)
@@ -101,10 +103,13 @@ func (t *Table) handle(name string, m *Method, internal bool) error {
 }
 
 func checkNewService(name string, internal bool) error {
-	if !internal && isReserved(name) {
+	if !internal && protocol.IsFrameworkService(name) {
 		return ErrReserved
 	}
-	return checkServiceName(name)
+	if err := protocol.CheckServiceName(name); err != nil {
+		return fmt.Errorf("%w: %w", ErrBadName, err)
+	}
+	return nil
 }
 
 // checkTypes asks CheckType about the types of all methods.

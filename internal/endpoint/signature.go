@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+
+	"github.com/sinew-rpc/sinew/protocol"
 )
 
 var (
@@ -76,8 +78,8 @@ func hasMethod(t reflect.Type, name string) bool {
 
 // newStructMethod makes a Method of m, a handler of the pointer recv.
 func newStructMethod(m reflect.Method, recv reflect.Value) (*Method, error) {
-	if err := checkMethodName(m.Name); err != nil {
-		return nil, err
+	if err := protocol.CheckMethodName(m.Name); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadName, err)
 	}
 	inv, err := newInvoker(m.Func, recv)
 	if err != nil {
