@@ -185,7 +185,9 @@ func (s *Session) fill() error {
 		if !asked.IsZero() && in.arrived.Sub(asked) > emptyFor {
 			in.behind = 0
 		}
-		s.heard.Store(int64(in.arrived.Sub(began)))
+		heard := in.arrived.Sub(began)
+		s.heard.Store(int64(heard))
+		processHeadroom.heard(n, heard)
 		s.read.Add(uint64(n))
 		in.arrived = in.arrived.Add(-in.aged)
 		in.aged = 0
