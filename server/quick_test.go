@@ -10,9 +10,9 @@ import (
 	"github.com/sinew-rpc/sinew/server"
 )
 
-// A method that was quick a thousand times is served by its connection's reader when
-// requests come in bursts. When it is not quick after all, the connection is held up
-// for 8 ms once, and a cancel reaches it all the same; after that it holds up nobody.
+// A method that was quick a thousand times is served by its connection's reader. When
+// it is not quick after all, the connection is held up for 8 ms once, and a cancel
+// reaches it all the same; after that it holds up nobody.
 func TestQuickMethodThatOnceTakesLong(t *testing.T) {
 	for name, o := range map[string]server.Option{
 		"plain":          {},

@@ -6,10 +6,6 @@ import (
 )
 
 const (
-	// burst is how many requests a read must bring for the reader to serve them: for
-	// fewer it makes no difference, and the larger stack that a handler needs is not
-	// made for thousands of connections of which each has a call now and then.
-	burst = 4
 	// turnBacklog is how long the queue may be for the reader to serve it, where
 	// there are processors for workers.
 	turnBacklog = 32

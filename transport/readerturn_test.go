@@ -111,19 +111,18 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// The reader serves bursts of quick tasks itself, and no others: it wakes no worker
-// for them.
-func TestReaderServesBurstsOfQuickTasks(t *testing.T) {
+// The reader serves quick tasks itself, and no others: it wakes no worker for them.
+func TestReaderServesQuickTasks(t *testing.T) {
 	for name, test := range map[string]struct {
 		pace    *Pace
 		body, n int
 		workers bool
 	}{
-		"quick":                    {pace: proven(), n: burst},
-		"nothing is known of them": {pace: new(Pace), n: burst, workers: true},
-		"no Pace":                  {n: burst, workers: true},
-		"large":                    {pace: proven(), body: quickBody + 1, n: burst, workers: true},
-		"few":                      {pace: proven(), n: burst - 1, workers: true},
+		"quick":                    {pace: proven(), n: 4},
+		"one":                      {pace: proven(), n: 1},
+		"nothing is known of them": {pace: new(Pace), n: 4, workers: true},
+		"no Pace":                  {n: 4, workers: true},
+		"large":                    {pace: proven(), body: quickBody + 1, n: 4, workers: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -348,8 +347,8 @@ func TestWorkersWaitForWhoWasTheReader(t *testing.T) {
 				ended = true
 			}
 		}}))
-		_, _ = r.Write(requests(burst, protocol.Header{MessageType: protocol.TypeRequest}))
-		for range burst - 1 {
+		_, _ = r.Write(requests(4, protocol.Header{MessageType: protocol.TypeRequest}))
+		for range 3 {
 			if _, err := r.receive(); err != nil {
 				t.Fatal(err)
 			}
@@ -369,7 +368,7 @@ func TestWorkersWaitForWhoWasTheReader(t *testing.T) {
 func TestCloseWhileTheReaderServes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r, s := rawPeer(t, newConfig(&service{pace: proven(), method: func(*serviceTask) { time.Sleep(time.Minute) }}))
-		_, _ = r.Write(requests(burst, protocol.Header{MessageType: protocol.TypeRequest}))
+		_, _ = r.Write(requests(4, protocol.Header{MessageType: protocol.TypeRequest}))
 		synctest.Wait()
 		begun := time.Now()
 		_ = s.Close()

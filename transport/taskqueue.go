@@ -46,7 +46,7 @@ type server int
 const (
 	nobody    server = iota // nothing waits, or a worker is awake that will
 	aWorker                 // one must be woken
-	theReader               // as far as that is quick: it is a burst, and nothing waited before it
+	theReader               // as far as that is quick: nothing waited before
 )
 
 // push adds a batch. It returns who must look at it now.
@@ -68,7 +68,7 @@ func (q *taskQueue) push(batch []inTask) server {
 	switch {
 	case q.searchers > 0:
 		return nobody
-	case caughtUp && len(batch) >= burst:
+	case caughtUp:
 		return theReader
 	}
 	return aWorker
