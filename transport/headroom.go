@@ -10,8 +10,12 @@ import (
 	"time"
 )
 
-// DefaultHeadroom is what SetHeadroom begins with, in bytes.
-const DefaultHeadroom = 16 << 20
+const (
+	// DefaultHeadroom is what SetHeadroom begins with, in bytes.
+	DefaultHeadroom = 16 << 20
+	// MaxHeadroom is the most that SetHeadroom takes, in bytes.
+	MaxHeadroom = 256 << 20
+)
 
 const (
 	// A process that is collected frequentCollections times, each less than
@@ -21,10 +25,10 @@ const (
 	frequentInterval    = 100 * time.Millisecond
 	seldomInterval      = 2 * time.Second
 
-	// trafficSize is how many bytes a read brings at least where there is traffic: more
-	// than the heartbeats of idle connections, or one small call.
+	// trafficSize is how many bytes a read or write moves at least where there is
+	// traffic: more than the heartbeats of idle connections, or one small call.
 	trafficSize = 512
-	// trafficAge is how long after such a read a process is taken to be idle.
+	// trafficAge is how long after the last of them a process is taken to be idle.
 	trafficAge = 50 * time.Millisecond
 	// trafficGrain is how exact the moment of the last traffic is.
 	trafficGrain = time.Millisecond
@@ -35,21 +39,22 @@ const (
 
 // SetHeadroom sets how many bytes of heap the sessions of this process hold, and
 // never write to, while they carry so much that the process is collected more than
-// ten times a second. The default is DefaultHeadroom; 0 or less is none. It may be
-// called at any time, and concurrently.
+// ten times a second. The default is DefaultHeadroom, 0 or less is none, and more than
+// MaxHeadroom is taken for that. It may be called at any time, and concurrently.
 //
 // Go collects when the heap has doubled. A process that holds 8 MiB and moves a
 // gigabyte a second is collected a hundred times a second, which was measured to
-// cost a quarter of its throughput and more. With a block of heap beside, of which
-// the operating system gives no page since nobody touches it, it is collected as
-// seldom as a larger process, for up to so many bytes more of memory that waits to
-// be collected. The block is let go 50 ms after the last traffic. It is known as a
-// heap ballast: Ross Engers, "Go memory ballast: How I learnt to stop worrying and
-// love the heap", 2019.
+// cost a quarter of its throughput and more. With a block of heap beside it is
+// collected as seldom as a larger process, for up to so many bytes more of memory that
+// waits to be collected. Nobody touches the block, so it takes pages of the operating
+// system only as far as it lies where the process had some already. It is let go 50 to
+// 100 ms after the last traffic, and is free by the next collection. It is known as a
+// heap ballast: Ross Engers, "Go memory ballast: How I learnt to stop worrying and love
+// the heap", 2019.
 //
-// Who has set GOGC or GOMEMLIMIT, or their like in runtime/debug, has decided how
-// often to collect: then there is no headroom.
-func SetHeadroom(bytes int) { processHeadroom.size.Store(int64(bytes)) }
+// Who has set GOMEMLIMIT, or GOGC to other than 100, or their like in runtime/debug,
+// has decided how often to collect: then there is no headroom.
+func SetHeadroom(bytes int) { processHeadroom.size.Store(int64(min(bytes, MaxHeadroom))) }
 
 // processHeadroom is one for all sessions, as the collector is.
 var processHeadroom = newHeadroom()
@@ -64,7 +69,7 @@ type headroom struct {
 	last     time.Time // when a collection was noticed last
 	frequent int       // how many came soon after another, without one that did not
 	block    *untouched
-	idle     *time.Timer // looks whether there is traffic while there is a block; nil before the first
+	idle     *time.Timer // looks whether there is traffic, while there is a block; nil before the first
 }
 
 func newHeadroom() *headroom {
@@ -73,8 +78,8 @@ func newHeadroom() *headroom {
 	return h
 }
 
-// heard notes that a session has read n bytes at a moment.
-func (h *headroom) heard(n int, at time.Duration) {
+// moved notes that a session has read or written n bytes at a moment.
+func (h *headroom) moved(n int, at time.Duration) {
 	if n < trafficSize {
 		return
 	}

@@ -1,10 +1,13 @@
 package transport
 
 import (
+	"io"
+	"math"
 	"net"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +18,8 @@ import (
 // What the block does to a process is seen in its heap, after collections.
 func TestHeadroomIsHeldWhileTheCollectorIsBusyWithTraffic(t *testing.T) {
 	defer SetHeadroom(DefaultHeadroom)
-	session := answered(t)
+	paceAsDefault(t)
+	session, heard := answered(t), discarded(t)
 	idle(t)
 	settleShelves()
 	none := heapObjects()
@@ -34,9 +38,7 @@ func TestHeadroomIsHeldWhileTheCollectorIsBusyWithTraffic(t *testing.T) {
 	busy := func(t *testing.T) {
 		t.Helper()
 		for range 10 {
-			body := NewBuffer(2 * trafficSize)
-			body.B = body.B[:2*trafficSize]
-			reply, err := session.RoundTrip(t.Context(), time.Time{}, &protocol.Header{ServiceName: "Any", MethodName: "Thing"}, body)
+			reply, err := session.RoundTrip(t.Context(), time.Time{}, &protocol.Header{ServiceName: "Any", MethodName: "Thing"}, twice(trafficSize))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -55,9 +57,19 @@ func TestHeadroomIsHeldWhileTheCollectorIsBusyWithTraffic(t *testing.T) {
 		}
 	}
 
+	writing := func(t *testing.T) {
+		t.Helper()
+		for range 10 {
+			if err := heard.Notify(t.Context(), time.Time{}, &protocol.Header{MessageType: protocol.TypeOneway}, twice(trafficSize)); err != nil {
+				t.Fatal(err)
+			}
+			runtime.GC()
+		}
+	}
+
 	becomes("collected without pause", DefaultHeadroom, busy)
 	becomes("heartbeats alone", 0, heartbeats)
-	becomes("collected without pause again", DefaultHeadroom, busy)
+	becomes("writes alone", DefaultHeadroom, writing)
 	becomes("idle", 0, idle)
 	SetHeadroom(2 * DefaultHeadroom)
 	becomes("set to more", 2*DefaultHeadroom, busy)
@@ -68,16 +80,22 @@ func TestHeadroomIsHeldWhileTheCollectorIsBusyWithTraffic(t *testing.T) {
 	SetHeadroom(DefaultHeadroom)
 	becomes("set again", DefaultHeadroom, busy)
 
-	percent := debug.SetGCPercent(150)
+	debug.SetGCPercent(150)
 	becomes("GOGC is set", 0, busy)
-	debug.SetGCPercent(percent)
-	limit := debug.SetMemoryLimit(8 << 30)
+	debug.SetGCPercent(defaultGOGC)
+	becomes("GOGC is 100", DefaultHeadroom, busy)
+	debug.SetMemoryLimit(8 << 30)
 	becomes("GOMEMLIMIT is set", 0, busy)
-	debug.SetMemoryLimit(limit)
+	debug.SetMemoryLimit(math.MaxInt64)
+	SetHeadroom(math.MaxInt)
+	becomes("set to too much", MaxHeadroom, busy)
+	SetHeadroom(-1)
+	becomes("set to less than 0", 0, busy)
 }
 
 // Collections far between, or few of them, ask for nothing.
 func TestHeadroomIsForFrequentCollections(t *testing.T) {
+	paceAsDefault(t)
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeadroom()
 		for _, c := range []struct {
@@ -115,6 +133,15 @@ func TestHeadroomIsForFrequentCollections(t *testing.T) {
 	})
 }
 
+// paceAsDefault takes back what the environment sets.
+func paceAsDefault(t *testing.T) {
+	percent, limit := debug.SetGCPercent(defaultGOGC), debug.SetMemoryLimit(math.MaxInt64)
+	t.Cleanup(func() {
+		debug.SetGCPercent(percent)
+		debug.SetMemoryLimit(limit)
+	})
+}
+
 func holdsBlock(h *headroom) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -137,6 +164,29 @@ func answered(t *testing.T) *Session {
 		sessions = append(sessions, s)
 	}
 	return sessions[0]
+}
+
+// discarded returns a session whose peer reads, and says nothing.
+func discarded(t *testing.T) *Session {
+	t.Helper()
+	here, there := net.Pipe()
+	cfg := newConfig(nil)
+	s := start(t, here, cfg)
+	var reading sync.WaitGroup
+	reading.Go(func() { _, _ = io.Copy(io.Discard, there) })
+	t.Cleanup(func() {
+		_ = s.Close()
+		_ = there.Close()
+		cfg.Workers.Close()
+		reading.Wait()
+	})
+	return s
+}
+
+func twice(n int) *Buffer {
+	b := NewBuffer(2 * n)
+	b.B = b.B[:2*n]
+	return b
 }
 
 // idle has no traffic, and then collections. The moments that the block goes by are

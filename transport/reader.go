@@ -37,6 +37,7 @@ type inbound struct {
 	arrived time.Time
 	aged    time.Duration // pause to be taken off what is read next
 	behind  time.Duration // served on the reader since the socket was last empty
+	busy    bool          // what was read last came soon after what came before
 
 	small  bool // reads have been short: wait with idleRoom
 	begun  bool // the first frame has come
@@ -186,8 +187,9 @@ func (s *Session) fill() error {
 			in.behind = 0
 		}
 		heard := in.arrived.Sub(began)
+		in.busy = heard-time.Duration(s.heard.Load()) < busyFor
 		s.heard.Store(int64(heard))
-		processHeadroom.heard(n, heard)
+		processHeadroom.moved(n, heard)
 		s.read.Add(uint64(n))
 		in.arrived = in.arrived.Add(-in.aged)
 		in.aged = 0
@@ -552,12 +554,16 @@ func (s *Session) handOver() server {
 	if b != nil {
 		s.enter(b)
 	}
+	waiting := s.pending.len() > 0
 	s.afterCall()
 	s.unlockAndFlush(false)
 	if b == nil {
 		return nobody
 	}
-	who := s.queue.push(b.tasks)
+	who := s.queue.push(b.tasks, s.in.busy)
+	if who == theReader && waiting {
+		who = aWorker // who else would read the answers that this side waits for?
+	}
 	clear(b.tasks)
 	b.tasks = b.tasks[:0]
 	readBatches.Put(b)

@@ -6,6 +6,12 @@ import (
 )
 
 const (
+	// A connection is busy when a read brings something less than busyFor after the one
+	// before, or burst requests at once. On others the reader serves nothing: for a call
+	// now and then it matters little who does, and the larger stack that a handler
+	// needs would be made for thousands of them.
+	busyFor = time.Millisecond
+	burst   = 4
 	// turnBacklog is how long the queue may be for the reader to serve it, where
 	// there are processors for workers.
 	turnBacklog = 32
@@ -92,6 +98,7 @@ func (s *Session) serveHere(left *bool) bool {
 	t := turnAtWork{s: s, most: s.cfg.Workers.overseer.mostForReaders()}
 	j := s.queue.nextQuick(nil, t.most)
 	if j.task != nil {
+		s.in.stow() // a handler that takes long after all holds no buffer of the reader's
 		j = t.serve(j, left)
 	}
 	if j.wake {
@@ -123,7 +130,9 @@ func (t *turnAtWork) serve(j quickJob, left *bool) quickJob {
 			return
 		}
 		s.serving.Store(false)
-		if !t.begun.IsZero() {
+		if t.begun.IsZero() {
+			s.in.behind += quickTask // one task, which the clock was not read for
+		} else {
 			s.in.behind += time.Since(t.begun)
 		}
 	}()

@@ -2,6 +2,8 @@ package transport
 
 import (
 	"context"
+	"io"
+	"net"
 	"runtime"
 	"strings"
 	"sync"
@@ -116,10 +118,13 @@ func TestReaderServesQuickTasks(t *testing.T) {
 	for name, test := range map[string]struct {
 		pace    *Pace
 		body, n int
+		pause   time.Duration // before each batch
 		workers bool
 	}{
 		"quick":                    {pace: proven(), n: 4},
 		"one":                      {pace: proven(), n: 1},
+		"now and then one":         {pace: proven(), n: burst - 1, pause: busyFor, workers: true},
+		"now and then many":        {pace: proven(), n: burst, pause: busyFor},
 		"nothing is known of them": {pace: new(Pace), n: 4, workers: true},
 		"no Pace":                  {n: 4, workers: true},
 		"large":                    {pace: proven(), body: quickBody + 1, n: 4, workers: true},
@@ -140,6 +145,7 @@ func TestReaderServesQuickTasks(t *testing.T) {
 					})
 				}
 				for range 10 {
+					time.Sleep(test.pause)
 					e.atOnce(asks...)
 				}
 				if n := woken.Load(); n > 0 != test.workers {
@@ -192,6 +198,105 @@ func TestTaskThatTakesLongOnTheReader(t *testing.T) {
 				t.Errorf("%d tasks are left", tasks)
 			}
 		}
+	})
+}
+
+// A task on the reader that takes long holds no buffer of the reader's.
+func TestTaskOnTheReaderHoldsNoReadBuffer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, s := rawPeer(t, newConfig(&service{pace: proven(), method: func(task *serviceTask) {
+			if task.s.serving.Load() && task.s.in.buf != nil { // else the reader is elsewhere
+				t.Errorf("%d bytes are held", cap(task.s.in.buf.B))
+			}
+		}}))
+		for range 2 {
+			_, _ = r.Write(requests(1, protocol.Header{MessageType: protocol.TypeRequest}))
+			if _, err := r.receive(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.queue.mu.Lock()
+		defer s.queue.mu.Unlock()
+		if s.queue.turn == nil {
+			t.Error("the reader served nothing")
+		}
+	})
+}
+
+// The reader serves nothing while this side waits for answers, which it must read: a
+// task may wait for who waits for one.
+func TestReaderDoesNotServeWhileThisSideWaits(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		lock := make(chan struct{}, 1)
+		e := connect(t, &service{pace: proven(), method: func(task *serviceTask) {
+			switch task.h.MethodName {
+			case "Back":
+				time.Sleep(time.Millisecond)
+			case "Get":
+				lock <- struct{}{}
+				<-lock
+			}
+		}}, nil)
+		lock <- struct{}{}
+		var calling sync.WaitGroup
+		calling.Go(func() {
+			if _, err := ask(e.server, "Back", "", 5*time.Millisecond); err != nil {
+				t.Errorf("the call that had begun before: %v", err)
+			}
+			<-lock
+		})
+		synctest.Wait()
+		begun := time.Now()
+		if _, err := ask(e.client, "Get", "", time.Second); err != nil || time.Since(begun) != time.Millisecond {
+			t.Errorf("%v after %v, want an answer after 1ms", err, time.Since(begun))
+		}
+		calling.Wait()
+	})
+}
+
+// messages is a connection of which a read brings one message, as from TLS, however many
+// have arrived.
+type messages struct {
+	net.Conn
+	arrived chan []byte
+	rest    []byte
+}
+
+func (c *messages) Read(p []byte) (int, error) {
+	if len(c.rest) == 0 {
+		var open bool
+		if c.rest, open = <-c.arrived; !open {
+			return 0, io.EOF
+		}
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
+
+// Tasks are timed, deadlines count and cancels act from when they are read: a reader
+// that finds one request at each read does not serve them for ever.
+func TestReaderThatFindsOneRequestAtATimeReadsOn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const n = 2000
+		here, there := net.Pipe()
+		conn := &messages{Conn: here, arrived: make(chan []byte, n+1)}
+		for seq := range uint64(n) {
+			conn.arrived <- protocol.AppendFrameHead(nil, &protocol.Header{Seq: seq + 1, MessageType: protocol.TypeOneway}, 0)
+		}
+		conn.arrived <- protocol.AppendFrameHead(nil, &protocol.Header{Seq: n + 1, MessageType: protocol.TypeHeartbeat}, 0)
+		cfg := newConfig(&service{pace: proven(), method: func(*serviceTask) { time.Sleep(15 * time.Microsecond) }})
+		cfg.Room = NewRoom(2*n, 1<<20)
+		begun := time.Now()
+		s := start(t, conn, cfg)
+		go func() { _, _ = io.Copy(io.Discard, there) }()
+		time.Sleep(time.Second)
+		if after := s.LastHeard().Sub(begun); after > mostBehind {
+			t.Errorf("the last was read after %v, want at most %v", after, mostBehind)
+		}
+		close(conn.arrived)
+		_ = s.Close()
+		cfg.Workers.Close()
 	})
 }
 

@@ -46,11 +46,12 @@ type server int
 const (
 	nobody    server = iota // nothing waits, or a worker is awake that will
 	aWorker                 // one must be woken
-	theReader               // as far as that is quick: nothing waited before
+	theReader               // as far as that is quick: nothing waited before, and the connection is busy
 )
 
-// push adds a batch. It returns who must look at it now.
-func (q *taskQueue) push(batch []inTask) server {
+// push adds a batch. It returns who must look at it now. busy says that the one before
+// came shortly before.
+func (q *taskQueue) push(batch []inTask, busy bool) server {
 	if len(batch) == 0 {
 		return nobody
 	}
@@ -68,7 +69,7 @@ func (q *taskQueue) push(batch []inTask) server {
 	switch {
 	case q.searchers > 0:
 		return nobody
-	case caughtUp:
+	case caughtUp && (busy || len(batch) >= burst):
 		return theReader
 	}
 	return aWorker

@@ -139,6 +139,9 @@ func (s *Session) wrote(n int, err error) (told []*call, ok bool) {
 	b := &s.out.current
 	b.written += n
 	s.written += uint64(n)
+	if n >= trafficSize {
+		processHeadroom.moved(n, time.Since(began))
+	}
 	if err != nil {
 		written := b.written
 		s.out.busy = false

@@ -168,13 +168,11 @@ func (t *task) Run() {
 	if t.d.Chain != nil {
 		res := t.response()
 		err := t.handle(&res)
-		t.stopWatch(watch)
-		t.answer(&res, err)
+		t.answer(&res, err, watch)
 	} else {
 		res := t.response()
 		err := t.handlePlain(&res)
-		t.stopWatch(watch)
-		t.answer(&res, err)
+		t.answer(&res, err, watch)
 	}
 	t.Context.End()
 }
@@ -289,9 +287,11 @@ func decodeError(m *Method, err error) error {
 	return protocol.Errorf(code, "%s: %w", m.FullName(), err)
 }
 
-// answer sends what the chain came to.
-func (t *task) answer(res *protocol.Message, err error) {
+// answer sends what the chain came to. It stops the watch when that is ready to be
+// sent.
+func (t *task) answer(res *protocol.Message, err error, watch time.Duration) {
 	if t.Oneway() {
+		t.stopWatch(watch)
 		if err != nil {
 			log.Warningf("sinew: oneway %s failed: %v", transport.Quote(t.req.ServiceName, t.req.MethodName), err)
 		}
@@ -316,6 +316,7 @@ func (t *task) answer(res *protocol.Message, err error) {
 	if meta := t.takeReplyMeta(); meta != nil {
 		h.MetaData = mergeMeta(h.MetaData, meta)
 	}
+	t.stopWatch(watch)
 	if err := t.session.Reply(h, body); err != nil && bool(log.V(1)) {
 		log.V(1).Infof("sinew: the answer to %s was lost: %v", transport.Quote(t.req.ServiceName, t.req.MethodName), err)
 	}
