@@ -96,8 +96,9 @@ func TestForkPassesOverTheDeadAndFailsWithAll(t *testing.T) {
 				t.Errorf("%+v", a)
 			}
 		}
-		if want := map[string]int{"mem@a": 0, "mem@y": 1, "mem@z": 0}; !maps.Equal(numbers, want) {
-			t.Errorf("numbers %v, want %v: who takes another's place has its number", numbers, want)
+		second, third := map[string]int{"mem@a": 0, "mem@y": 1, "mem@z": 0}, map[string]int{"mem@a": 0, "mem@y": 0, "mem@z": 1} // by when it is known that nobody is at a
+		if !maps.Equal(numbers, second) && !maps.Equal(numbers, third) {
+			t.Errorf("numbers %v, want %v or %v: who takes another's place has its number", numbers, second, third)
 		}
 		if got := c.Stats(); got.Moves != 1 || got.Attempts != 2 {
 			t.Errorf("%+v", got)

@@ -201,6 +201,7 @@ func sendOneway(t *testing.T, mem *transport.MemNetwork) {
 	if _, err := conn.Write(protocol.AppendFrame(nil, h, body)); err != nil {
 		t.Fatal(err)
 	}
+	time.Sleep(time.Millisecond) // until the goaway: who closes before that has left its oneway
 	if err := conn.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}

@@ -95,10 +95,10 @@ func (q *taskQueue) has(turn *readerTurn) bool {
 // true, when somebody else is the reader now: this goroutine must touch nothing of
 // the reader's any more.
 func (s *Session) serveHere(left *bool) bool {
+	s.in.stow() // a handler that takes long after all holds no buffer of the reader's
 	t := turnAtWork{s: s, most: s.cfg.Workers.overseer.mostForReaders()}
 	j := s.queue.nextQuick(nil, t.most)
 	if j.task != nil {
-		s.in.stow() // a handler that takes long after all holds no buffer of the reader's
 		j = t.serve(j, left)
 	}
 	if j.wake {
