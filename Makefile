@@ -13,7 +13,7 @@ UNIT = $(shell $(GO) list ./... | grep -v '/e2e')
 # installed it.
 export SINEW_REQUIRE_SERVERS ?= 1
 
-.PHONY: all servers browser node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all outages outages-all crowd chaos rolling rolling-short soak dubbo purego benchmark-builds otel-builds otel connect-builds connect docs-page fuzz fuzz-smoke bench overload gateway-bench cover help
+.PHONY: all servers browser node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all together outages-etcd outages-zookeeper outages-all crowd chaos rolling rolling-short soak dubbo purego benchmark-builds otel-builds otel connect-builds connect docs-page fuzz fuzz-smoke bench overload gateway-bench cover help
 
 all: test
 
@@ -34,7 +34,7 @@ help:
 	@echo "gateway-bench  the gateway's JSON beside connect-go's, grpc-gateway's and net/http's"
 	@echo "cover     statement coverage of all packages by all unit tests"
 
-test: servers node-packages lint unit purego benchmark-builds otel-builds connect-builds e2e outages chaos
+test: servers node-packages lint unit purego together chaos
 	@echo "== test: passed"
 
 test-all: export SINEW_REQUIRE_CONSUL = 1
@@ -89,11 +89,15 @@ ifneq ($(wildcard e2e/*),)
 	@$(GO) test $(TESTFLAGS) -timeout=60m -v ./e2e/...
 endif
 
+# The end-to-end tests wait for most of their time: other modules compile meanwhile.
+together:
+	@$(MAKE) --no-print-directory --jobs=3 e2e benchmark-builds otel-builds connect-builds outages-etcd outages-zookeeper
+
 # Without the race detector: ZooKeeper's client has a race of its own, and the
 # outages of providers allow an attempt 100 ms.
-outages:
-	@echo "== outages of real registries"
-	@$(GO) test -count=1 -short -timeout=10m -run='TestRegistryOutages' ./e2e
+outages-etcd outages-zookeeper: outages-%:
+	@echo "== outages of a real registry, $*"
+	@$(GO) test -count=1 -short -timeout=10m -run='^TestRegistryOutages$$/(?i)^$*$$' ./e2e
 
 outages-all:
 	@echo "== outages of real registries and providers, the long ones too"

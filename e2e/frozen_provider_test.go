@@ -30,7 +30,7 @@ const (
 // before soon, and it serves again within two intervals of its return.
 func TestAProviderThatGoesAndComesBackCostsNoCall(t *testing.T) {
 	if raceEnabled {
-		t.Skip("an attempt has 100 ms, which the race detector may need itself: make outages runs this without")
+		t.Skip("an attempt has 100 ms, which the race detector may need itself: make outages-all runs this without")
 	}
 	gone := 10 * time.Second
 	if testing.Short() {
