@@ -68,11 +68,12 @@ staticcheck:
 	@echo "== staticcheck"
 	@$(GO) run $(STATICCHECK) ./...
 
+# Packages that start servers wait for them, so there are more at once than processors.
 # The bombs run once more without the race detector: it needs address space that
 # the memory limit of that test does not leave.
 unit:
 	@echo "== unit tests"
-	@$(GO) test $(TESTFLAGS) $(UNIT)
+	@$(GO) test $(TESTFLAGS) -p=4 $(UNIT)
 	@echo "== bombs under a memory limit"
 	@$(GO) test -count=1 -run=Bomb ./protocol
 
