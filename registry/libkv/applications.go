@@ -11,7 +11,8 @@ import (
 
 // Applications returns the keys of the applications that were ever registered
 // below servicePath, sorted, whether they have a provider now or not. It opens the
-// store for that and closes it; the arguments are those of [NewKVRegistry].
+// store for that and closes it; the arguments are those of [NewKVRegistry], but that
+// servicePath may not be the root of the store, where more than applications stands.
 //
 // The error is an *[OptionError], a *[StoreError] or ctx's.
 func Applications(ctx context.Context, backend store.Backend, servicePath string, addrs []string, cfg *store.Config) ([]string, error) {
@@ -22,9 +23,13 @@ func Applications(ctx context.Context, backend store.Backend, servicePath string
 	if err != nil {
 		return nil, err
 	}
+	dir, below := strings.CutSuffix(key, "/any")
+	if !below {
+		return nil, &OptionError{Field: "ServicePath", Reason: "is the root of the store, whose children are not applications alone: ask for one application by its key"}
+	}
 	g := newGuard(nil, Opener(backend, addrs, cfg), 0)
 	defer g.close()
-	children, err := g.list(ctx, strings.TrimSuffix(key, "/any"))
+	children, err := g.list(ctx, dir)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ package drivertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -62,6 +63,10 @@ func testApplications(t *testing.T, backend store.Backend, addr string) {
 		if err := r.Register(ctx, registry.RegisterOption{}, registry.Provider{Network: "tcp", Addr: "10.0.0.1:80"}); err != nil {
 			t.Fatal(err)
 		}
+	}
+	var wrong *libkv.OptionError
+	if apps, err := libkv.Applications(ctx, backend, "/", []string{addr}, nil); !errors.As(err, &wrong) {
+		t.Errorf("applications of the root: %q, %v", apps, err)
 	}
 	apps, err := libkv.Applications(ctx, backend, path, []string{addr}, nil)
 	if err != nil || !slices.Equal(apps, []string{"a/b c", "shop"}) {
