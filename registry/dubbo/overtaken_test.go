@@ -2,6 +2,7 @@ package dubbo
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -68,6 +69,29 @@ func TestARegisterThatIsOvertaken(t *testing.T) {
 				t.Errorf("left are %q, %v; want %q", got, err, want)
 			}
 		})
+	}
+}
+
+// Whoever unregisters too late is not registered again with the next session.
+func TestUnregisterWithAnEndedContext(t *testing.T) {
+	r := keptByHand(t, "127.0.0.1:1")
+	p, err := registry.Provider{Network: "jsonrpc", Addr: "10.0.0.1:1"}.Complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	registered := make(chan error, 1)
+	go func() { registered <- r.Register(ctx, registry.RegisterOption{}, p) }()
+	nextJob(t, ctx, r) // no session does it
+	cancel()
+	if err := <-registered; !errors.Is(err, context.Canceled) {
+		t.Errorf("Register: %v", err)
+	}
+	if err := r.Unregister(ctx, registry.RegisterOption{}, p); !errors.Is(err, context.Canceled) {
+		t.Errorf("Unregister: %v", err)
+	}
+	if len(r.wanted) != 0 {
+		t.Errorf("%v is written by the next session", r.wanted)
 	}
 }
 

@@ -92,7 +92,10 @@ func (r *Registry) Refresh() {
 // or Close. TTL and Interval are ignored: an entry ends with its session. A
 // registry of Any group or version registers nothing.
 func (r *Registry) Register(ctx context.Context, o registry.RegisterOption, p ...registry.Provider) error {
-	prepared, err := r.prepare(ctx, o, p)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	prepared, err := r.prepare(o, p)
 	if err != nil {
 		return err
 	}
@@ -133,9 +136,9 @@ func (r *Registry) wants(e entry) bool {
 
 // Unregister implements registry.Registry. What this process registered ends with
 // the session at the latest, even when the error says that ZooKeeper could not be
-// told.
+// told, or that ctx had ended.
 func (r *Registry) Unregister(ctx context.Context, o registry.RegisterOption, p ...registry.Provider) error {
-	prepared, err := r.prepare(ctx, o, p)
+	prepared, err := r.prepare(o, p)
 	if err != nil {
 		return err
 	}
@@ -146,6 +149,9 @@ func (r *Registry) Unregister(ctx context.Context, o registry.RegisterOption, p 
 		}
 	}
 	r.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return r.do(ctx, func(s *session) error {
 		for _, p := range prepared {
 			if err := r.remove(s, p); err != nil {
@@ -156,10 +162,7 @@ func (r *Registry) Unregister(ctx context.Context, o registry.RegisterOption, p 
 	})
 }
 
-func (r *Registry) prepare(ctx context.Context, o registry.RegisterOption, ps []registry.Provider) ([]registry.Provider, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
+func (r *Registry) prepare(o registry.RegisterOption, ps []registry.Provider) ([]registry.Provider, error) {
 	if err := r.feed.Err(); err != nil {
 		return nil, err
 	}

@@ -120,29 +120,32 @@ func (r *KVRegistry) Addrs() []string { return slices.Clone(r.option.Addrs) }
 // again when it has left or crashed. Until then the error is
 // [registry.ErrSuperseded], as that of Registered is.
 func (r *KVRegistry) Register(ctx context.Context, o registry.RegisterOption, p ...registry.Provider) error {
-	return r.write(ctx, o, p, r.writer.register)
-}
-
-// Unregister implements registry.Registry. What this process registered is
-// refreshed no more, even when the error says that the store could not be told:
-// the entry's TTL ends it then. Unregister may be called again.
-func (r *KVRegistry) Unregister(ctx context.Context, o registry.RegisterOption, p ...registry.Provider) error {
-	return r.write(ctx, o, p, r.writer.unregister)
-}
-
-func (r *KVRegistry) write(ctx context.Context, o registry.RegisterOption, ps []registry.Provider,
-	do func(context.Context, registry.RegisterOption, []registry.Provider) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := r.feed.Err(); err != nil {
-		return err
-	}
-	prepared, err := o.Prepare(r.option.AppKey, ps...)
+	prepared, err := r.prepare(o, p)
 	if err != nil {
 		return err
 	}
-	return do(ctx, o, prepared)
+	return r.writer.register(ctx, o, prepared)
+}
+
+// Unregister implements registry.Registry. What this process registered is
+// refreshed no more, even when the error says that the store could not be told, or
+// that ctx had ended: the entry's TTL ends it then. Unregister may be called again.
+func (r *KVRegistry) Unregister(ctx context.Context, o registry.RegisterOption, p ...registry.Provider) error {
+	prepared, err := r.prepare(o, p)
+	if err != nil {
+		return err
+	}
+	return r.writer.unregister(ctx, prepared)
+}
+
+func (r *KVRegistry) prepare(o registry.RegisterOption, ps []registry.Provider) ([]registry.Provider, error) {
+	if err := r.feed.Err(); err != nil {
+		return nil, err
+	}
+	return o.Prepare(r.option.AppKey, ps...)
 }
 
 // Registered implements registry.Presence: p counts as registered when its entry

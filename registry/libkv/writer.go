@@ -120,7 +120,7 @@ func (w *writer) want(p registry.Provider, o registry.RegisterOption) (*registra
 }
 
 // unregister removes ps, which have been prepared.
-func (w *writer) unregister(ctx context.Context, o registry.RegisterOption, ps []registry.Provider) error {
+func (w *writer) unregister(ctx context.Context, ps []registry.Provider) error {
 	var errs []error
 	for _, p := range ps {
 		if err := w.leave(ctx, p); err != nil {
@@ -167,6 +167,9 @@ func (w *writer) leave(ctx context.Context, p registry.Provider) error {
 // What it removed it announces, and so does the next attempt where this one
 // fails: a delete that failed may have taken effect.
 func (w *writer) remove(ctx context.Context, name string, ours func(*entry) bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	for range maxRemovals {
 		pair, err := w.g.get(ctx, w.key(name))
 		if errors.Is(err, store.ErrKeyNotFound) {
