@@ -20,7 +20,8 @@ type judge struct {
 // sighting is what is known of one child.
 type sighting struct {
 	value string        // whole: any write is a sign of life
-	moved time.Time     // when value was first seen
+	first time.Time     // when value was first seen
+	moved time.Time     // the same, or when it last counted as just moved
 	ttl   time.Duration // how long it may stand still
 }
 
@@ -31,31 +32,34 @@ type observation struct {
 }
 
 // observe takes a whole list. faults counts the store's failed and late calls:
-// the clocks of all stamps run only while the store works, so after a fault, a
-// gap of a TTL between two lists, or a standstill that somebody ends by moving,
-// all count as just moved.
+// the clocks of all stamps run only while the store works, so after a fault, or a
+// standstill that somebody ends by moving, all count as just moved. So does who
+// lived at the last list, where that is a TTL ago.
 func (j *judge) observe(now time.Time, faults uint64, children map[string]observation) {
 	gap := now.Sub(j.listed)
 	disturbed := faults != j.faults
-	if j.moves(children) {
+	if j.somebodyMoved(children) {
 		disturbed = disturbed || j.standstill
 		j.wrote, j.standstill = now, false
 	}
 	seen := make(map[string]*sighting, len(children))
 	for name, c := range children {
 		s := j.seen[name]
-		if s == nil || s.value != c.value || disturbed || gap >= c.ttl {
-			s = &sighting{moved: now}
+		switch {
+		case s == nil || s.value != c.value:
+			s = &sighting{value: c.value, first: now, moved: now}
+		case disturbed || gap >= c.ttl && j.alive(j.listed, name):
+			s = &sighting{value: c.value, first: s.first, moved: now}
 		}
-		s.value, s.ttl = c.value, c.ttl
+		s.ttl = c.ttl
 		seen[name] = s
 	}
 	j.seen, j.listed, j.faults = seen, now, faults
 	j.standstill = j.standstill || j.standsStill(now)
 }
 
-// moves reports whether somebody wrote between the last list and this one.
-func (j *judge) moves(children map[string]observation) bool {
+// somebodyMoved reports whether somebody wrote between the last list and this one.
+func (j *judge) somebodyMoved(children map[string]observation) bool {
 	if j.listed.IsZero() {
 		return false // nobody knows
 	}
@@ -97,6 +101,13 @@ func (j *judge) suspect(now time.Time, name string) bool {
 func (j *judge) alive(now time.Time, name string) bool {
 	s := j.seen[name]
 	return s != nil && now.Sub(s.moved) < s.ttl
+}
+
+// moves reports whether a child of the last list has moved within its TTL, whoever
+// is to blame if not.
+func (j *judge) moves(now time.Time, name string) bool {
+	s := j.seen[name]
+	return s != nil && now.Sub(s.first) < s.ttl
 }
 
 // deadline returns when a child of the last list will count as dead unless it

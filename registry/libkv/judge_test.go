@@ -54,6 +54,9 @@ func TestJudge(t *testing.T) {
 		"a gap of a TTL between two lists counts as just moved": {
 			{0, 0, a("1"), "a"}, {10 * s, 0, a("1"), "a"}, {15 * s, 0, a("1"), "a"}, {20 * s, 0, a("1"), ""},
 		},
+		"but not of one that was dead": {
+			{0, 0, a("1"), "a"}, {6 * s, 0, a("1"), "a"}, {12 * s, 0, a("1"), ""}, {40 * s, 0, a("1"), ""}, {80 * s, 0, a("2"), "a"},
+		},
 		"a gap just below does not": {
 			{0, 0, a("1"), "a"}, {10*s - ns, 0, a("1"), "a"}, {10 * s, 0, a("1"), ""},
 		},

@@ -31,10 +31,11 @@ type providerList struct {
 	at         time.Time // of the last take
 	saved      time.Time // when the list that was recalled was saved; zero: none was, or a newer came
 	unreadable int
-	suspects   int               // of good, those who stand still
-	kept       int               // of gone, those who stay listed
-	creating   bool              // some entry is being created
-	complained map[string]string // unreadable values that were logged, by child name
+	empty      map[string]time.Time // when a child was first seen without a value, by child name
+	suspects   int                  // of good, those who stand still
+	kept       int                  // of gone, those who stay listed
+	creating   bool                 // some entry is being created
+	complained map[string]string    // unreadable values that were logged, by child name
 }
 
 // member is an entry that could be read.
@@ -57,11 +58,16 @@ func (l *providerList) init() {
 	l.good, l.gone = make(map[string]member), make(map[string]absent)
 	l.left = make(map[string]string)
 	l.complained = make(map[string]string)
+	l.empty = make(map[string]time.Time)
 }
+
+// resumes is for the first list after the store has failed: what it says begins
+// anew.
+func (l *providerList) resumes() { l.state = registry.State{} }
 
 // take works up a list that the store gave.
 func (l *providerList) take(now time.Time, faults uint64, children map[string]*store.KVPair, update lastUpdate) {
-	listed := l.read(children)
+	listed := l.read(now, children)
 	observations := make(map[string]observation, len(listed))
 	for name, m := range listed {
 		observations[name] = observation{value: m.value, ttl: m.ttl}
@@ -84,8 +90,8 @@ func (l *providerList) take(now time.Time, faults uint64, children map[string]*s
 }
 
 // read decodes the children. Of one that cannot be read, or is empty because it
-// is being created, the last good value stands, and does not move.
-func (l *providerList) read(children map[string]*store.KVPair) map[string]member {
+// is being created, the last good provider stands, and does not move any more.
+func (l *providerList) read(now time.Time, children map[string]*store.KVPair) map[string]member {
 	listed := make(map[string]member, len(children))
 	l.unreadable, l.creating = 0, false
 	for name, pair := range children {
@@ -97,20 +103,39 @@ func (l *providerList) read(children map[string]*store.KVPair) map[string]member
 			continue
 		}
 		if m, known := l.good[name]; known {
+			m.value = "" // a change, once: its owner has a TTL from now to mend it
 			listed[name] = m
 		}
-		if value == "" {
+		if value == "" && l.beingCreated(now, name) {
 			l.creating = true
 			continue
 		}
 		l.unreadable++
-		if l.complained[name] != value {
+		if last, told := l.complained[name]; !told || last != value {
 			l.complained[name] = value
 			log.Warningf("libkv: an entry is passed over: %v", err)
 		}
 	}
 	maps.DeleteFunc(l.complained, func(name, _ string) bool { return children[name] == nil })
+	maps.DeleteFunc(l.empty, func(name string, _ time.Time) bool {
+		return children[name] == nil || len(children[name].Value) > 0
+	})
 	return listed
+}
+
+// beingCreated reports whether a child without a value may be an entry that some
+// stores create before they write it. Who has not written it for so long has died
+// between the two.
+func (l *providerList) beingCreated(now time.Time, name string) bool {
+	if _, _, err := providerOf(name); err != nil {
+		return false
+	}
+	first, known := l.empty[name]
+	if !known {
+		first = now
+		l.empty[name] = first
+	}
+	return now.Sub(first) < minTTL
 }
 
 // miss notes who was there before and is not now. Who said goodbye is not missed.

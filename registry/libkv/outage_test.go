@@ -200,10 +200,14 @@ func TestOutageChangesNothing(t *testing.T) {
 					w.Errorf("registered %v, %v, an hour into the outage", ok, err)
 				}
 				w.server.Fail(fakestore.Faults{})
+				recovered := time.Now()
 				if faults.Hang {
 					time.Sleep(30 * time.Second) // the hung store is replaced, or lets go
 				}
 				w.want(consumer, 10*time.Second, 3, registry.Fresh)
+				if _, state := w.listed(consumer); state.Since.Before(recovered) {
+					w.Errorf("fresh since %v, before the end of the outage at %v", state.Since, recovered)
+				}
 				w.want(consumer, 2*ttl, 3, registry.Fresh)
 				if ok, err := a.Registered(p); !ok || err != nil {
 					w.Errorf("registered %v, %v, after the outage", ok, err)

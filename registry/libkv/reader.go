@@ -287,7 +287,10 @@ func (r *reader) readChildren(value string, heard uint64) {
 		}
 		r.next.again = now.Add(lookAgain)
 	}
-	r.failing = nil
+	if r.failing != nil {
+		r.failing = nil
+		r.list.resumes()
+	}
 	r.touched, r.heard, r.listed = value, heard, now
 	r.list.take(now, r.g.faulty(), children, parseLastUpdate([]byte(value)))
 	news := r.publish()

@@ -70,12 +70,15 @@ func (s *sweeper) sweep(ctx context.Context) (pause time.Duration) {
 	now := time.Now()
 	values := entriesOf(children)
 	s.judge.observe(now, s.w.g.faulty(), values)
-	alive, dead := s.sort(now, values)
-	if !slices.ContainsFunc(alive[:min(sweepers, len(alive))], func(name string) bool { return own[name] }) {
+	moving, dead := s.sort(now, values)
+	if !slices.ContainsFunc(moving[:min(sweepers, len(moving))], func(name string) bool { return own[name] }) {
 		return idleSweeps * ttl
 	}
 	dead = slices.DeleteFunc(dead, func(name string) bool { return own[name] })
 	s.bury(ctx, dead[:min(len(dead), s.allowed(now, ttl, values))], values)
+	for _, o := range values { // lists that are a TTL apart say nothing of it
+		interval = min(interval, o.ttl/2)
+	}
 	return interval
 }
 
@@ -92,18 +95,20 @@ func entriesOf(children map[string]*store.KVPair) map[string]observation {
 	return entries
 }
 
-// sort returns the names of who lives and who does not, lowest first.
-func (s *sweeper) sort(now time.Time, values map[string]observation) (alive, dead []string) {
+// sort returns the names of who moves and of who is dead, lowest first. Who stands
+// still is not yet dead where lists are far apart, but counts for no sweeper: the two
+// lowest may have crashed together.
+func (s *sweeper) sort(now time.Time, values map[string]observation) (moving, dead []string) {
 	for name := range values {
-		if s.judge.alive(now, name) {
-			alive = append(alive, name)
-		} else {
+		if s.judge.moves(now, name) {
+			moving = append(moving, name)
+		} else if !s.judge.alive(now, name) {
 			dead = append(dead, name)
 		}
 	}
-	slices.Sort(alive)
+	slices.Sort(moving)
 	slices.Sort(dead)
-	return alive, dead
+	return moving, dead
 }
 
 // allowed returns how many entries may be removed now: half of the list within a
