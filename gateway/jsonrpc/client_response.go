@@ -117,8 +117,8 @@ func parseError(value json.RawMessage) (*Error, error) {
 	return e, nil
 }
 
-// settle gives every call its response. A response with the id null says
-// something of the request as a whole.
+// settle gives every call its response, and makes it nil in wanted. A response with
+// the id null says something of the request as a whole.
 func settle(wanted map[int32]*BatchCall, responses []response) error {
 	for _, call := range wanted {
 		call.Err = malformed("it holds no response with the call's id")
@@ -132,7 +132,7 @@ func settle(wanted map[int32]*BatchCall, responses []response) error {
 		if err != nil || call == nil {
 			return malformed("it has the id " + strconv.Quote(cut(string(r.id))) + ", which nobody waits for")
 		}
-		delete(wanted, int32(id))
+		wanted[int32(id)] = nil // the id stays, to be released
 		call.Err = r.into(call.Result)
 	}
 	return nil
