@@ -46,7 +46,8 @@ func (g *Gateway) serveBridge(w http.ResponseWriter, r *http.Request) {
 		writeBridge(w, m, &protocol.Message{Header: protocol.Header{SerializeType: m.SerializeType}}, nil)
 		return
 	}
-	call := *m // m is what is answered
+	g.trusted.dropFrom(m.MetaData) // a proxy sets such headers, and may not be contradicted
+	call := *m                     // m is what is answered
 	if err := g.admit(r, &call); err != nil {
 		writeBridge(w, m, nil, err)
 		return

@@ -122,6 +122,31 @@ func TestBridgeMetadata(t *testing.T) {
 	})
 }
 
+// Whom a proxy or middleware names in a header, no caller can name otherwise.
+func TestBridgeMetadataIsNoForwardedHeader(t *testing.T) {
+	option := &gateway.Option{Headers: append(gateway.DefaultHeaders(), "X-User", "X-Shop-*")}
+	everywhere(t, option, func(t *testing.T, g *gateway.Gateway) {
+		for _, test := range []struct{ name, key, header, want string }{
+			{"a header that is there", "x-user", "X-User", present("eve")},
+			{"a header that is not", "x-user", "", absent},
+			{"one by its beginning that is there", "x-shop-id", "X-Shop-Id", present("eve")},
+			{"one by its beginning that is not", "x-shop-id", "", absent},
+			{"trace context", "traceparent", "", present("admin")},
+			{"one that is not forwarded", "x-other", "X-Other", present("admin")},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				r := invoke([]byte(`{"Key":"`+test.key+`"}`), map[string]string{
+					"serialize_type": "1", "service_name": "Arith", "method_name": "Meta", "meta_data": `{"` + test.key + `":"admin"}`,
+				})
+				if test.header != "" {
+					r.Header.Set(test.header, "eve")
+				}
+				expect(t, serve(g, r), http.StatusOK, test.want)
+			})
+		}
+	})
+}
+
 func TestBridgeFails(t *testing.T) {
 	call := func(more ...string) map[string]string {
 		fields := map[string]string{"seq": "9", "serialize_type": "1", "service_name": "Arith", "method_name": "Fail"}

@@ -19,6 +19,7 @@ type Gateway struct {
 	backend Backend
 	option  Option
 	forward *forwarding
+	trusted *forwarding // of forward, what a user named: trace context may be anybody's
 	room    room
 	shapes  shapes
 	inquiry *inquiry
@@ -55,7 +56,11 @@ func New(backend Backend, o *Option) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{backend: backend, option: option, forward: forward, inquiry: newInquiry(), mux: http.NewServeMux(), routes: http.NewServeMux()}
+	trusted, err := newForwarding(beyondDefault(option.Headers))
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{backend: backend, option: option, forward: forward, trusted: trusted, inquiry: newInquiry(), mux: http.NewServeMux(), routes: http.NewServeMux()}
 	if option.Authorize == nil {
 		g.option.Authorize, g.providersAuthorize = passAuthorization, true
 	}

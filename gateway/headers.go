@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -78,6 +79,18 @@ func newForwarding(names []string) (*forwarding, error) {
 		}
 	}
 	return f, nil
+}
+
+// beyondDefault returns the names that are not among DefaultHeaders.
+func beyondDefault(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return slices.ContainsFunc(DefaultHeaders(), func(known string) bool { return strings.EqualFold(name, known) })
+	})
+}
+
+// dropFrom takes out of meta what stands for a header that is forwarded.
+func (f *forwarding) dropFrom(meta map[string]string) {
+	maps.DeleteFunc(meta, func(key, _ string) bool { return f.key(textproto.CanonicalMIMEHeaderKey(key)) != "" })
 }
 
 // key returns the metadata key of a header, empty for one that does not go in.

@@ -35,7 +35,9 @@ type Option struct {
 	// in lower case. A name that ends in "*" stands for all that begin so. The
 	// default, nil, is DefaultHeaders; an empty slice is none. Authorization,
 	// Sinew-Tag-<key> and X-Request-Id have rules of their own and pass always;
-	// names that begin with "sinew-" and those of one hop never do.
+	// names that begin with "sinew-" and those of one hop never do. What stands for
+	// a header that is named beside DefaultHeaders comes from that header alone: the
+	// metadata of a request to the header bridge cannot say it.
 	Headers []string
 
 	// Authorize decides with which credential a call is made. The default
