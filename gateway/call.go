@@ -109,8 +109,8 @@ func (g *Gateway) Authorize(r *http.Request) error {
 
 // AuthorizeServices tells whether r may read what is said of all services: as
 // Authorize says, or, where the gateway has no authoriser of its own, as providers
-// do when they are asked for their services with what r brings. It may wait as a
-// call does.
+// do when they are asked for their services with what r brings. An answer that a
+// client's FailSafe made up is a refusal. It may wait as a call does.
 func (g *Gateway) AuthorizeServices(r *http.Request) error {
 	if !g.providersAuthorize {
 		return g.Authorize(r)
@@ -119,12 +119,15 @@ func (g *Gateway) AuthorizeServices(r *http.Request) error {
 		Header: protocol.Header{SerializeType: protocol.SerializeTypeJSON, ServiceName: introspection, MethodName: listing},
 		Body:   []byte("{}"),
 	}
-	err := g.prepareCall(r, m)
-	if err == nil {
-		_, err = g.send(r, m)
+	if err := g.prepareCall(r, m); err != nil {
+		return err
 	}
-	if protocol.CodeOf(err) == protocol.Unimplemented { // a backend that is none of ours
+	res, err := g.send(r, m)
+	switch {
+	case protocol.CodeOf(err) == protocol.Unimplemented: // a backend that is none of ours
 		return nil
+	case err == nil && len(res.Body) == 0: // FailSafe swallowed a failure, which may be a refusal
+		return notSent(protocol.Unavailable, "no provider says who may read of its services")
 	}
 	return err
 }

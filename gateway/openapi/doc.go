@@ -12,5 +12,6 @@
 //
 // Document and page stand behind the gateway's middleware and its
 // Option.Authorize. A gateway that leaves the judgement of calls to the providers
-// shows them to everyone who reaches it.
+// shows the document to those whom they let ask for their services, and the page,
+// which knows none before it has the document, to everyone who reaches it.
 package openapi

@@ -189,12 +189,14 @@ func TestTypesOfOneNameAreToldApart(t *testing.T) {
 	}
 }
 
-// A gateway that stands alone knows the types from the registry.
-func TestDocumentOfAGatewayAlone(t *testing.T) {
+// alone returns a gateway with documents that finds a server of Orders, which has
+// wrappers, by a registry.
+func alone(t *testing.T, mode client.FailMode, wrappers ...server.Wrapper) *gateway.Gateway {
+	t.Helper()
 	r := memory.NewRegistry("shop")
-	defer r.Close()
+	t.Cleanup(func() { r.Close() })
 	network := transport.NewMemNetwork()
-	s, err := server.NewSGServer(&server.Option{Registry: r, Mem: network})
+	s, err := server.NewSGServer(&server.Option{Registry: r, Mem: network, Wrappers: wrappers})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,25 +205,31 @@ func TestDocumentOfAGatewayAlone(t *testing.T) {
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve("mem", "orders", nil) }()
-	defer func() {
+	t.Cleanup(func() {
 		s.Close()
 		<-served
-	}()
+	})
 	op := client.DefaultSGOption
-	op.Registry, op.Mem, op.AllowLocal, op.RequestTimeout = r, network, true, 10*time.Second
+	op.Registry, op.Mem, op.AllowLocal, op.RequestTimeout, op.FailMode = r, network, true, 10*time.Second, mode
 	c, err := client.NewSGClient(op)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() { c.Close() })
 	g, err := gateway.New(c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer g.Close()
+	t.Cleanup(func() { g.Close() })
 	if err := errors.Join(openapi.Mount(g, nil), g.Bind("GET /orders/{id}", "Orders.Update")); err != nil {
 		t.Fatal(err)
 	}
+	return g
+}
+
+// A gateway that stands alone knows the types from the registry.
+func TestDocumentOfAGatewayAlone(t *testing.T) {
+	g := alone(t, client.DefaultSGOption.FailMode)
 	var doc map[string]any
 	if err := json.Unmarshal(get(g, "/openapi.json").Body.Bytes(), &doc); err != nil {
 		t.Fatal(err)
@@ -286,6 +294,18 @@ func TestDocumentIsForWhomProvidersServe(t *testing.T) {
 	}
 	if w := get(g, "/docs"); w.Code != http.StatusOK || strings.Contains(w.Body.String(), "Orders") {
 		t.Errorf("the page: %d %s", w.Code, w.Body)
+	}
+}
+
+// A client that swallows failures swallows a refusal too: no answer lets nobody in.
+func TestDocumentBehindAClientThatFailsSafe(t *testing.T) {
+	tokens := wrapper.StaticTokens(map[string]string{"hello01": "ada"})
+	g := alone(t, client.FailSafe, &wrapper.Auth{Verifier: tokens})
+	if w := get(g, "/openapi.json"); w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "Orders") {
+		t.Errorf("a stranger was answered %d %s", w.Code, w.Body)
+	}
+	if w := get(g, "/openapi.json", "Authorization", "Bearer hello01"); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "/Orders/Update") {
+		t.Errorf("a friend was answered %d %s", w.Code, w.Body)
 	}
 }
 
