@@ -13,9 +13,9 @@ import (
 
 // RateLimit keeps calls to a rate. On a client a call waits for its turn, or is
 // refused before anything is sent (NotSent). On a server a request that comes
-// too early is refused by its header, before its body is read (Refused); one
-// whose limiter is a ratelimit.Remote, after that and before its method. Both
-// refusals are ResourceExhausted with RetryAfter.
+// too early is refused by its header, before its body is read (Refused); from the
+// first of its limiters on that is a ratelimit.Remote, after that and before its
+// method. Both refusals are ResourceExhausted with RetryAfter.
 //
 // The limits are asked in the order of the fields' narrowness, Clients, Methods,
 // Limiter: what one client or method may not do takes nothing from the others.
@@ -70,18 +70,21 @@ func (r *RateLimit) wait(ctx context.Context, l ratelimit.RateLimiter) error {
 	return l.AcquireWithTimeout(ctx, r.Wait)
 }
 
-// Admit implements server.Admitter: it asks the limiters that answer at once.
+// Admit implements server.Admitter: it asks the limiters before the first that
+// takes time.
 func (r *RateLimit) Admit(ctx context.Context, h *protocol.Header, _ int) error {
-	return r.try(ctx, h, false)
+	all := r.limiters(ctx, h)
+	return try(ctx, h, all[:firstRemote(&all)])
 }
 
-// WrapHandleRequest implements server.Wrapper: it asks those that take time.
+// WrapHandleRequest implements server.Wrapper: it asks that one and those after it.
 func (r *RateLimit) WrapHandleRequest(_ *server.SGServer, next server.HandleRequestFunc) server.HandleRequestFunc {
 	if !r.mayBeRemote() {
 		return next
 	}
 	return func(ctx context.Context, req, res *protocol.Message) error {
-		if err := r.try(ctx, &req.Header, true); err != nil {
+		all := r.limiters(ctx, &req.Header)
+		if err := try(ctx, &req.Header, all[firstRemote(&all):]); err != nil {
 			return err
 		}
 		return next(ctx, req, res)
@@ -99,10 +102,10 @@ func (r *RateLimit) mayBeRemote() bool {
 	return r.Clients != nil || isRemote(r.Limiter)
 }
 
-// try asks the limiters of a request that are remote, or those that are not.
-func (r *RateLimit) try(ctx context.Context, h *protocol.Header, remote bool) error {
-	for _, l := range r.limiters(ctx, h) {
-		if l == nil || isRemote(l) != remote {
+// try asks limiters of a request, in their order.
+func try(ctx context.Context, h *protocol.Header, limiters []ratelimit.RateLimiter) error {
+	for _, l := range limiters {
+		if l == nil {
 			continue
 		}
 		if err := l.TryAcquire(ctx); err != nil {
@@ -126,6 +129,17 @@ func (r *RateLimit) limiters(ctx context.Context, h *protocol.Header) (all [3]ra
 	}
 	all[2] = r.Limiter
 	return all
+}
+
+// firstRemote returns where the first remote limiter is. Those behind it wait for it,
+// local ones too: what it refuses must take nothing from them.
+func firstRemote(all *[3]ratelimit.RateLimiter) int {
+	for i, l := range all {
+		if isRemote(l) {
+			return i
+		}
+	}
+	return len(all)
 }
 
 func isRemote(l ratelimit.RateLimiter) bool {

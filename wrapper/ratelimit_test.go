@@ -218,28 +218,34 @@ func TestRateLimitOfEachHost(t *testing.T) {
 	})
 }
 
+// limitedBy makes a server of Words with limit, and returns what a gateway beside it
+// does for a tenant.
+func limitedBy(t *testing.T, limit *wrapper.RateLimit) func(tenant string) error {
+	t.Helper()
+	limit.ClientKey = func(_ context.Context, h *protocol.Header) string { return h.MetaData["tenant"] }
+	s, err := server.NewSGServer(&server.Option{Wrappers: []server.Wrapper{limit}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Register(Words{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return func(tenant string) error {
+		m := &protocol.Message{Header: protocol.Header{ServiceName: "Words", MethodName: "Meta", SerializeType: protocol.SerializeTypeJSON}, Body: []byte(`{"Text":""}`)}
+		m.MetaData = map[string]string{"tenant": tenant}
+		_, err := s.Do(t.Context(), m)
+		return err
+	}
+}
+
 // A gateway beside the server has no address of a client: what tells its callers
 // apart is for the user to say.
 func TestRateLimitByAKeyOfOnesOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		limit := &wrapper.RateLimit{
-			Clients:   &ratelimit.PerKey{New: func(string) ratelimit.RateLimiter { return ratelimit.NewRateLimiter(1, 0) }},
-			ClientKey: func(_ context.Context, h *protocol.Header) string { return h.MetaData["tenant"] },
-		}
-		s, err := server.NewSGServer(&server.Option{Wrappers: []server.Wrapper{limit}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Register(Words{}); err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
-		ask := func(tenant string) error {
-			m := &protocol.Message{Header: protocol.Header{ServiceName: "Words", MethodName: "Meta", SerializeType: protocol.SerializeTypeJSON}, Body: []byte(`{"Text":""}`)}
-			m.MetaData = map[string]string{"tenant": tenant}
-			_, err := s.Do(t.Context(), m)
-			return err
-		}
+		ask := limitedBy(t, &wrapper.RateLimit{
+			Clients: &ratelimit.PerKey{New: func(string) ratelimit.RateLimiter { return ratelimit.NewRateLimiter(1, 0) }},
+		})
 		if err := errors.Join(ask("red"), ask("blue")); err != nil {
 			t.Error(err)
 		}
@@ -288,6 +294,52 @@ func TestARemoteLimiterIsNotAskedInAdmission(t *testing.T) {
 			if !slices.Equal(far.asked, []string{"handling", "handling", "handling"}) {
 				t.Errorf("asked in %q", far.asked)
 			}
+		}
+	})
+}
+
+// The order of limits holds though a remote one takes time: whom it refuses takes
+// nothing from the others.
+func TestALimitBehindARemoteOneKeepsItsTokens(t *testing.T) {
+	for name, narrow := range map[string]func(far ratelimit.RateLimiter) *wrapper.RateLimit{
+		"of clients": func(far ratelimit.RateLimiter) *wrapper.RateLimit {
+			return &wrapper.RateLimit{Clients: &ratelimit.PerKey{New: func(string) ratelimit.RateLimiter { return far }}}
+		},
+		"of a method": func(far ratelimit.RateLimiter) *wrapper.RateLimit {
+			return &wrapper.RateLimit{Methods: map[string]ratelimit.RateLimiter{"Words.Meta": far}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				far := &remote{err: &ratelimit.RefusedError{Reason: "enough", RetryAfter: time.Minute}}
+				limit := narrow(far)
+				limit.Limiter = ratelimit.NewRateLimiter(1, 0)
+				ask := limitedBy(t, limit)
+				wantError(t, ask("red"), protocol.ResourceExhausted, protocol.Refused, time.Minute)
+				far.err = nil
+				if err := ask("blue"); err != nil {
+					t.Errorf("after one whom the narrow limit refused: %v", err)
+				}
+				wantError(t, ask("blue"), protocol.ResourceExhausted, protocol.Refused, time.Second)
+			})
+		})
+	}
+}
+
+// A limit before a remote one refuses by the header still.
+func TestALimitBeforeARemoteOneIsAskedInAdmission(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		far := &remote{}
+		ask := limitedBy(t, &wrapper.RateLimit{
+			Clients: &ratelimit.PerKey{New: func(string) ratelimit.RateLimiter { return ratelimit.NewRateLimiter(1, 0) }},
+			Limiter: far,
+		})
+		if err := ask("red"); err != nil {
+			t.Error(err)
+		}
+		wantError(t, ask("red"), protocol.ResourceExhausted, protocol.Refused, time.Second)
+		if len(far.asked) != 1 {
+			t.Errorf("the remote limit was asked %d times, want once", len(far.asked))
 		}
 	})
 }
