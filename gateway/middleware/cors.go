@@ -28,8 +28,11 @@ type CORSOption struct {
 	// Expose names headers of responses that they may read, besides
 	// Sinew-Outcome, Retry-After and X-Request-Id.
 	Expose []string
-	// Credentials lets them send cookies and TLS certificates. Not with an origin
-	// whose host may be anybody's: "*", "https://*", "https://example.org*".
+	// Credentials lets them send cookies and TLS certificates. A star is then the
+	// port, "http://localhost:*", or a whole label before a domain of two at least,
+	// "https://*.example.org": hosts of "*", "https://*example.org" or "https://*.com"
+	// may be anybody's. That nobody else has names below the domain, as below co.uk,
+	// is for the user to know.
 	Credentials bool
 	// MaxAge is how long browsers may remember this. The default is 5 s, that of
 	// browsers.
@@ -49,7 +52,7 @@ func CORS(o CORSOption) (gateway.Middleware, error) {
 		}
 	}
 	if o.Credentials && slices.ContainsFunc(o.Origins, isAnywhere) {
-		return nil, errors.New(`middleware: CORSOption.Credentials: not for an origin that may be anybody's, such as "*" or "https://*": any page could act for whoever reads it`)
+		return nil, errors.New(`middleware: CORSOption.Credentials: not for an origin that may be anybody's, such as "*", "https://*example.org" or "https://*.com": any page could act for whoever reads it`)
 	}
 	if o.MaxAge < 0 {
 		return nil, errors.New("middleware: CORSOption.MaxAge is negative")
@@ -65,11 +68,23 @@ func CORS(o CORSOption) (gateway.Middleware, error) {
 	return c.Handler, nil
 }
 
-// isAnywhere tells an origin that stands for hosts of anybody's choice: what follows
-// its star does not end a host's name.
+// isAnywhere tells an origin that stands for hosts of anybody's choice: its star,
+// which any text matches, is neither the port nor all that stands before a domain.
 func isAnywhere(origin string) bool {
 	before, after, starred := strings.Cut(origin, "*")
-	return starred && !strings.HasSuffix(before, ":") && (after == "" || strings.HasPrefix(after, ":"))
+	if !starred || isBeforePort(before) {
+		return false
+	}
+	host, _, _ := strings.Cut(after, ":")
+	domain, isBelow := strings.CutPrefix(host, ".")
+	_, parent, _ := strings.Cut(domain, ".")
+	return !strings.HasSuffix(before, "://") || !isBelow || parent == ""
+}
+
+// isBeforePort tells what ends in the colon before a port, which is none of those
+// within an IPv6 address.
+func isBeforePort(s string) bool {
+	return strings.HasSuffix(s, "]:") || strings.HasSuffix(s, ":") && !strings.Contains(s, "[")
 }
 
 func orDefault(given []string, byDefault ...string) []string {

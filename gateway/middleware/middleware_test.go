@@ -280,7 +280,11 @@ func TestBreakerThatIsOff(t *testing.T) {
 func TestCORSLendsCookiesToNamedHosts(t *testing.T) {
 	for origin, refused := range map[string]bool{
 		"https://*": true, "http://*:8080": true, "https://example.org*": true,
-		"https://*.example.org": false, "http://localhost:*": false, "https://example.org": false,
+		"https://*example.org": true, "https://app*.example.org": true, "https://app.*.com": true, "https://app.*.example.org": true,
+		"https://*.com": true, "https://*.com:8443": true, "https://*.": true, "https://*.com.": true, "*://example.org": true,
+		"https://[2001:db8:*]": true, "https://[2001:*": true,
+		"https://*.example.org": false, "https://*.example.org:8443": false, "https://*.a.example.org": false,
+		"http://localhost:*": false, "https://example.org:*": false, "http://[::1]:*": false, "https://example.org": false,
 	} {
 		if _, err := middleware.CORS(middleware.CORSOption{Origins: []string{origin}, Credentials: true}); (err != nil) != refused {
 			t.Errorf("%s: %v", origin, err)
