@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"strings"
@@ -60,6 +61,7 @@ func ReadBody(r *http.Request, limit int64) ([]byte, error) {
 
 // body reads the body of r, at most limit bytes before and after inflating.
 func (h *holding) body(r *http.Request, limit int64) ([]byte, error) {
+	limit = min(limit, math.MaxInt64-1) // one byte more is read, to see that there is one
 	if r.ContentLength > limit {
 		return nil, BodyTooLarge(limit)
 	}

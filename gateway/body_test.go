@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -205,6 +206,25 @@ func TestBodyThatBreaksOff(t *testing.T) {
 	r = post("/Arith/Add", "")
 	r.Body, r.ContentLength = io.NopCloser(broken{errors.New("wire cut")}), -1
 	expect(t, serve(g, r), http.StatusBadRequest, `{"code":"invalid_argument","message":"the body cannot be read: wire cut"}`)
+}
+
+// A bound may be as large as its type lets it.
+func TestBodyOfTheLargestBound(t *testing.T) {
+	for name, length := range map[string]int64{"a length that is said": 10_000, "one that is not": -1} {
+		r := post("/", strings.Repeat("x", 10_000))
+		r.ContentLength = length
+		if body, err := gateway.ReadBody(r, math.MaxInt64); err != nil || len(body) != 10_000 {
+			t.Errorf("%s: %d bytes, %v", name, len(body), err)
+		}
+	}
+	zipped, err := protocol.Compress(protocol.CompressTypeGzip, nil, []byte(`{"A":1,"B":2}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	everywhere(t, &gateway.Option{MaxMessageSize: math.MaxInt, MaxBytesInFlight: math.MaxInt64}, func(t *testing.T, g *gateway.Gateway) {
+		expect(t, serve(g, post("/Arith/Add", `{"A":1,"B":2}`)), http.StatusOK, `{"C":3}`)
+		expect(t, serve(g, post("/Arith/Add", string(zipped), "Content-Encoding", "gzip")), http.StatusOK, `{"C":3}`)
+	})
 }
 
 func TestReadBodyForHandlers(t *testing.T) {

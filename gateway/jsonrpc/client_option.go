@@ -3,6 +3,7 @@ package jsonrpc
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"time"
@@ -38,7 +39,7 @@ func (o *ClientOption) withDefaults() (ClientOption, error) {
 	if c.MaxResponse < 0 {
 		return c, fmt.Errorf("jsonrpc: ClientOption.MaxResponse is %d: a response cannot be without bound; leave it zero for %d", c.MaxResponse, DefaultMaxResponse)
 	}
-	c.MaxResponse = cmp.Or(c.MaxResponse, DefaultMaxResponse)
+	c.MaxResponse = min(cmp.Or(c.MaxResponse, DefaultMaxResponse), math.MaxInt64-1) // one byte more is read, to see that there is one
 	if c.RequestTimeout == 0 {
 		c.RequestTimeout = DefaultRequestTimeout
 	}

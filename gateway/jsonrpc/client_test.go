@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -125,6 +126,14 @@ func TestErrorsOfSinewArriveAsTheyWere(t *testing.T) {
 	wantError(t, c.Call(t.Context(), "Text.Length", []string{"x"}, &notInt), protocol.Internal, protocol.Ran)
 	for _, params := range []any{7, "x", true, make(chan int), json.RawMessage("null")} {
 		wantError(t, c.Call(t.Context(), "Raw.Echo", params, nil), protocol.InvalidArgument, protocol.NotSent)
+	}
+}
+
+func TestClientTakesTheLargestBound(t *testing.T) {
+	c := dial(t, says(http.StatusOK, `{"jsonrpc":"2.0","result":7,"id":ID}`), &jsonrpc.ClientOption{MaxResponse: math.MaxInt64})
+	var result int
+	if err := c.Call(t.Context(), "m", nil, &result); err != nil || result != 7 {
+		t.Errorf("%d, %v", result, err)
 	}
 }
 
