@@ -25,7 +25,8 @@ type Registry interface {
 	// Unregister removes p by ProviderKey. An entry whose Started differs from
 	// that of p belongs to a successor on the same address and stays; a p
 	// whose Started is zero removes whatever stands there. It is no error that
-	// nothing does. Otherwise it fails as Register does.
+	// nothing does. Otherwise it fails as Register does; what kept p listed has ended
+	// then too, so that p is listed no longer than one who crashed.
 	Unregister(ctx context.Context, o RegisterOption, p ...Provider) error
 
 	// Providers returns the newest list known, sorted by ProviderKey, as a
