@@ -175,6 +175,9 @@ func (n *connection) leave(s *transport.Session, cause error) {
 		n.current.Store(nil)
 		left, answered := s.PeerLeft()
 		n.toldToGo = left
+		if !left && s.Err() == nil {
+			n.core.workers.Go(func() { n.letGo(s) })
+		}
 		_, longest := n.redial.Bounds(maxFailures)
 		worked := answered || time.Since(n.live[s]) > longest
 		if worked && n.degraded == nil && (n.onHealth == nil || !wentSilent(s.Cause())) {
@@ -188,6 +191,14 @@ func (n *connection) leave(s *transport.Session, cause error) {
 		}
 	}
 	n.mu.Unlock()
+}
+
+// letGo ends a session that is out of use though it lives, and its peer said no
+// goaway: one that refuses calls as one that leaves need not say any.
+func (n *connection) letGo(s *transport.Session) {
+	if drainSession(n.ctx, s) == nil {
+		_ = s.Close() // what was pending is answered
+	}
 }
 
 // stop has nothing dialled any more, and returns the sessions that live.

@@ -376,3 +376,36 @@ func TestStateChanges(t *testing.T) {
 		}
 	})
 }
+
+// Who refuses calls as one that leaves, and never says goaway, is connected to anew for
+// the next one: the connection that nobody uses any more does not stay.
+func TestRefusingPeerKeepsNoConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := transport.NewMemNetwork()
+		p := listenMem(t, n, "a")
+		c := dialMem(t, n, "a", client.Option{RequestTimeout: 10 * time.Second, Heartbeat: true, HeartbeatInterval: time.Second})
+		say(t, c)
+		slow := c.Go(context.Background(), "Echo.Slow", &text{"3s"}, new(text), nil)
+		synctest.Wait()
+		p.refusal.Store(protocol.Draining("maintenance"))
+		for range 20 {
+			err := c.Call(context.Background(), "Echo.Say", &text{}, nil)
+			wantError(t, err, protocol.Unavailable, protocol.Refused, "maintenance")
+		}
+		if <-slow.Done; slow.Error != nil {
+			t.Errorf("the call that was running: %v", slow.Error)
+		}
+		time.Sleep(5 * time.Second)
+		alive := 0
+		for i := range int(p.accepted.Load()) {
+			if p.session(i).Err() == nil {
+				alive++
+			}
+		}
+		if alive != 1 {
+			t.Errorf("%d of %d connections are alive, want the one that the next call would use", alive, p.accepted.Load())
+		}
+		p.refusal.Store(nil)
+		say(t, c)
+	})
+}
