@@ -124,3 +124,24 @@ func TestShutdownUnderLoadLosesNoCall(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// Heartbeats that a provider does not answer are no calls that could be cut.
+func TestShutdownDoesNotWaitForHeartbeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := transport.NewMemNetwork()
+		listenMem(t, n, "a")
+		c := dialMem(t, n, "a", client.Option{Heartbeat: true, HeartbeatInterval: time.Second, HeartbeatDegradeThreshold: -1})
+		say(t, c)
+		n.SetFaultsAt("a", transport.MemFaults{ToListener: transport.MemPath{Stall: true}})
+		time.Sleep(1500 * time.Millisecond) // a heartbeat is under way
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		begun := time.Now()
+		if err := c.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if took := time.Since(begun); took > 2500*time.Millisecond {
+			t.Errorf("Shutdown took %v, want the 2s that the provider has to close the connection", took)
+		}
+	})
+}

@@ -38,6 +38,7 @@ type call struct {
 	done  chan struct{} // capacity 1
 	timer *time.Timer   // calls expire; nil until a call had a deadline
 	timed bool          // the timer was started for this call
+	beat  bool          // it is a heartbeat
 
 	reply Reply
 	room  []byte // of the frame's head, and then of a small reply
@@ -71,7 +72,7 @@ func (c *call) free() {
 	if running {
 		return // expire looks at the call: let the collector have it
 	}
-	c.s, c.seq, c.place, c.timed, c.err = nil, 0, place{}, false, nil
+	c.s, c.seq, c.place, c.timed, c.beat, c.err = nil, 0, place{}, false, false, nil
 	c.reply = Reply{call: c}
 	cfg.calls.Put(c)
 }
@@ -184,6 +185,10 @@ func (s *Session) queueCall(ctx context.Context, deadline time.Time, h *protocol
 	oneway := h.MessageType == protocol.TypeOneway
 	if !oneway {
 		s.pending.put(c.seq, c)
+		if h.MessageType == protocol.TypeHeartbeat {
+			c.beat = true
+			s.beats++
+		}
 		if s.pausing {
 			s.endPause() // the peer may be waiting for us to read its answer
 		}
@@ -326,13 +331,21 @@ func (s *Session) abandon(c *call, err *protocol.Error) {
 		s.stats.DroppedHeartbeats.Add(1)
 	}
 	if !oneway {
-		s.pending.take(c.seq)
+		s.takePending(c)
 	}
 	s.out.disown(c)
 	c.err = err.WithOutcome(outcome)
 	s.afterCall()
 	s.unlockAndFlush(false)
 	c.finish()
+}
+
+// takePending takes c out of what waits for an answer, with s.mu held.
+func (s *Session) takePending(c *call) {
+	s.pending.take(c.seq)
+	if c.beat {
+		s.beats--
+	}
 }
 
 // notifying reports whether the oneway c waits to be written.

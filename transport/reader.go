@@ -518,7 +518,7 @@ func (s *Session) takeWaiting(seq uint64) *call {
 	if !ok {
 		return nil
 	}
-	s.pending.take(seq)
+	s.takePending(c)
 	if c.place.large {
 		s.out.disown(c) // a peer that answers before it has the whole request
 	}

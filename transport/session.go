@@ -175,6 +175,7 @@ type Session struct {
 	peerGone   bool              // the peer sent one
 	peerRenews bool              // and serves on
 	answered   bool              // the peer has answered anything at all
+	beats      int32             // how many of pending are heartbeats
 	unpause    chan struct{}
 	peerComp   string // compressors the peer accepts, comma list
 	written    uint64 // bytes that the socket took
@@ -331,11 +332,11 @@ func (s *Session) Traffic() Traffic {
 }
 
 // Load returns the calls of this side that wait for an answer, or to be written,
-// oneways included, and the peer's requests that are being served.
+// oneways included and heartbeats not, and the peer's requests that are being served.
 func (s *Session) Load() (calls, tasks int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.pending.len() + s.out.unwritten(), s.tasks.len()
+	return s.pending.len() - int(s.beats) + s.out.unwritten(), s.tasks.len()
 }
 
 // Close ends the session now and waits until its goroutines have ended. Calls
@@ -368,7 +369,7 @@ func (s *Session) failLocked(err error, unsent int) {
 	s.err = err
 	s.frame.stop()
 	pending, tasks := s.pending.all(), s.tasks.all()
-	s.pending = seqTable[*call]{}
+	s.pending, s.beats = seqTable[*call]{}, 0
 	drained := errors.Is(err, errDrained)
 	ended := make([]*call, 0, len(pending))
 	for _, c := range pending {

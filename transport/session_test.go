@@ -407,6 +407,38 @@ func TestPing(t *testing.T) {
 	})
 }
 
+// Heartbeats are no calls, however they end.
+func TestLoadCountsNoHeartbeats(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := connect(t, &service{method: func(task *serviceTask) { <-task.cancelled }}, nil)
+		wantCalls := func(when string, want int) {
+			t.Helper()
+			if calls, _ := e.client.Load(); calls != want {
+				t.Errorf("%s: %d calls, want %d", when, calls, want)
+			}
+		}
+		if err := e.client.Ping(t.Context(), in(time.Second)); err != nil {
+			t.Error(err)
+		}
+		wantCalls("one was answered", 0)
+		go ask(e.client, "Hang", "", time.Minute)
+		synctest.Wait()
+		wantCalls("and a call hangs", 1)
+		e.network.SetFaultsAt("server", MemFaults{ToListener: MemPath{Stall: true}})
+		done := make(chan error, 1)
+		go func() { done <- e.client.Ping(t.Context(), in(time.Second)) }()
+		synctest.Wait()
+		wantCalls("another is under way", 1)
+		wantError(t, <-done, protocol.DeadlineExceeded, protocol.MaybeRun)
+		wantCalls("it has ended", 1)
+		go func() { done <- e.client.Ping(t.Context(), in(time.Second)) }()
+		synctest.Wait()
+		e.client.Fail(errDrained)
+		wantError(t, <-done, protocol.Unavailable, protocol.MaybeRun)
+		wantCalls("the session has ended", 0)
+	})
+}
+
 func TestRefusals(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e := connect(t, &service{admit: func(h *protocol.Header) error {
