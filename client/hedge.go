@@ -1,6 +1,10 @@
 package client
 
-import "time"
+import (
+	"time"
+
+	"github.com/sinew-rpc/sinew/protocol"
+)
 
 // runHedged makes the attempts, the first at m, and where that is slow a second
 // one beside it.
@@ -45,11 +49,22 @@ func (p *pursuit) hedge(m *member, delay time.Duration, known *latency) (*member
 			return n.member, r.won(n)
 		case r.running == 0 || !isMove(n.err) && !hopeful(p.ctx, n.err):
 			p.resume(n)
+			p.discard(r)
 			return n.member, n.err
 		}
 		p.visited = append(p.visited, n.member)
 		p.record(n.member, n.record, n.took, n.err)
 		n = nil
+	}
+}
+
+// discard ends the attempts that still run. What they end with counts no more, but
+// that they may have run does.
+func (p *pursuit) discard(r *race) {
+	r.cancel()
+	for n := r.next(); n != nil; n = r.next() {
+		n.reply.Release()
+		p.outcome = graver(p.outcome, protocol.OutcomeOf(n.err))
 	}
 }
 

@@ -301,6 +301,43 @@ func TestWhichFailureEndsAHedgedCall(t *testing.T) {
 	}
 }
 
+// One attempt ends the call while the other is inside the method: the outcome is that of
+// both, whichever is heard of first.
+func TestOutcomeOfAHedgedCallIsThatOfBothAttempts(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		hedge func(w *world) // what awaits it at b
+		want  protocol.Code
+	}{
+		{"the hedge is refused", func(w *world) {
+			w.providers["b"].refusal.Store(protocol.NewError(protocol.Unimplemented, "not here"))
+		}, protocol.Unimplemented},
+		{"the caller goes, and the hedge was not sent", func(w *world) {
+			w.n.SetFaultsAt("b", transport.MemFaults{HangDials: true})
+		}, protocol.Canceled},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, func(ctx context.Context, _ string, _ int) error { <-ctx.Done(); return ctx.Err() }, "a", "b")
+				c := w.client(t, func(op *client.SGOption) {
+					hedging(op)
+					op.RetryBudget = -1
+				})
+				test.hedge(w)
+				for range 20 {
+					ctx, cancel := context.WithCancel(context.Background())
+					time.AfterFunc(100*ms, cancel)
+					wantError(t, c.Call(ctx, "Echo.Do", &text{}, nil), test.want, protocol.MaybeRun, "")
+					cancel()
+				}
+				if got := c.Stats(); got.Hedges != 20 || w.took() != strings.Repeat("a", 20) {
+					t.Errorf("%+v", got)
+				}
+			})
+		})
+	}
+}
+
 // Both fail: the call is tried again as any other, and the story has all.
 func TestHedgeAndFirstBothFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
