@@ -104,6 +104,7 @@ func (n *connection) forsakeLocked() {
 		return
 	}
 	n.closed = errRemoved
+	n.current.Store(nil) // where it lives after all, that is nobody's concern any more
 	n.changedLocked(Closed, nil)
 	n.core.workers.Go(n.onForsaken)
 }

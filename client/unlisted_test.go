@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -289,18 +290,35 @@ func TestVanishedProviderDiesUnderCalls(t *testing.T) {
 	})
 }
 
+// toldStates is what OnStateChange was told.
+type toldStates struct {
+	mu     sync.Mutex
+	states []client.State
+}
+
+func (o *toldStates) hook(op *client.SGOption) {
+	op.OnStateChange = func(c client.StateChange) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.states = append(o.states, c.State)
+	}
+}
+
+// want checks what was told until now.
+func (o *toldStates) want(t testing.TB, want ...client.State) {
+	t.Helper()
+	synctest.Wait()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !slices.Equal(o.states, want) {
+		t.Errorf("states %v, want %v", o.states, want)
+	}
+}
+
 // Its calls are answered when it goes, and the hook is told of every step.
 func TestKeptProviderIsDrained(t *testing.T) {
-	var mu sync.Mutex
-	var states []client.State
-	hook := func(op *client.SGOption) {
-		op.OnStateChange = func(c client.StateChange) {
-			mu.Lock()
-			defer mu.Unlock()
-			states = append(states, c.State)
-		}
-	}
-	forget(t, hook, func(w *forgetful) {
+	var told toldStates
+	forget(t, told.hook, func(w *forgetful) {
 		w.lists(nil)
 		slow := w.client.Go(context.Background(), "Echo.Slow", &text{"700ms"}, new(text), nil)
 		synctest.Wait()
@@ -316,17 +334,24 @@ func TestKeptProviderIsDrained(t *testing.T) {
 		if err := w.client.Close(); err != nil && !errors.Is(err, client.ErrClosed) {
 			w.Error(err)
 		}
-		synctest.Wait()
-		mu.Lock()
-		defer mu.Unlock()
-		want := []client.State{client.Connecting, client.Connected, client.Idle, client.Closed}
-		if len(states) != len(want) {
-			w.Fatalf("states %v, want %v", states, want)
+		told.want(w, client.Connecting, client.Connected, client.Idle, client.Closed)
+	})
+}
+
+// A provider that was given up, and whose process goes on after all, stays given up.
+func TestKeptProviderThatPausesIsClosedOnce(t *testing.T) {
+	var told toldStates
+	forget(t, told.hook, func(w *forgetful) {
+		w.lists(nil)
+		w.net.SetFaultsAt("a", transport.MemFaults{ToListener: transport.MemPath{Stall: true}})
+		time.Sleep(4 * time.Second)
+		w.wantGone()
+		w.net.SetFaultsAt("a", transport.MemFaults{})
+		time.Sleep(10 * time.Second)
+		if w.provider.session(0).Err() == nil {
+			w.Error("the connection is still there")
 		}
-		for i := range want {
-			if states[i] != want[i] {
-				w.Errorf("states %v, want %v", states, want)
-			}
-		}
+		_ = w.client.Close()
+		told.want(w, client.Connecting, client.Connected, client.Degraded, client.Closed)
 	})
 }
