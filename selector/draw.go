@@ -71,7 +71,7 @@ func (d *draw) pick(nodes []*Node) *Node {
 // one draws by weight alone. t may be nil, and nodes need not be its own.
 func (t *aliases) one(nodes []*Node) *Node {
 	switch {
-	case t != nil && t.even:
+	case t != nil && t.even && sameList(t.nodes, nodes):
 		return nodes[rand.IntN(len(nodes))]
 	case t != nil && sameList(t.nodes, nodes):
 		place := rand.IntN(len(nodes))

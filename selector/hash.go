@@ -31,6 +31,11 @@ const pointsPerNode = 100
 // down. bound must be above 1; 0 stands for DefaultLoadBound, and what is 1 or
 // less otherwise bounds nothing.
 //
+// A list without any node of the ring, as calls with tags of their own may get, has no
+// ring: there the node with the highest score of key, node and weight is a key's own
+// (rendezvous hashing, D. Thaler, C. Ravishankar, IEEE/ACM ToN 6, 1998), within the same
+// bound.
+//
 // Calls without a key go anywhere, at random by weight.
 func NewConsistentHashSelector(bound float64) Selector {
 	if bound == 0 {
@@ -49,14 +54,16 @@ var _ Updater = (*hashing)(nil)
 
 // Pick implements Selector.
 func (h *hashing) Pick(_ context.Context, info PickInfo, nodes []*Node) *Node {
-	r := h.ring.Load()
-	if info.Key == "" || r == nil || len(nodes) == 0 {
+	if info.Key == "" || len(nodes) == 0 {
 		return h.draw.pick(nodes)
 	}
-	if n := r.find(hashKey(info.Key), nodes, h.bound); n != nil {
-		return n
+	key := hashKey(info.Key)
+	if r := h.ring.Load(); r != nil {
+		if n := r.find(key, nodes, h.bound); n != nil {
+			return n
+		}
 	}
-	return h.draw.pick(nodes) // a list that has nothing in common with the ring
+	return highest(key, nodes, h.bound)
 }
 
 // Update implements Updater.
@@ -115,8 +122,7 @@ func (r *ring) find(place uint64, nodes []*Node, bound float64) *Node {
 	case whole:
 		limit = bound * float64(r.load.of(nodes)+1) / r.weight
 	default:
-		inFlight, weight := sums(nodes)
-		limit = bound * float64(inFlight+1) / float64(weight)
+		limit = limitOf(nodes, bound)
 	}
 	begin, _ := slices.BinarySearchFunc(r.points, place, func(p point, place uint64) int { return cmp.Compare(p.at, place) })
 	var first *Node
@@ -135,6 +141,41 @@ func (r *ring) find(place uint64, nodes []*Node, bound float64) *Node {
 		}
 	}
 	return first
+}
+
+// highest returns the node with the highest score for key among those that have room,
+// or among all where none has.
+func highest(key uint64, nodes []*Node, bound float64) *Node {
+	limit := math.Inf(1)
+	if bound > 1 {
+		limit = limitOf(nodes, bound)
+	}
+	var best *Node
+	var most float64
+	for _, n := range nodes {
+		score := n.score(key)
+		if !n.hasRoom(limit) {
+			score = -1 / score // in the same order, behind all that have room
+		}
+		if best == nil || score > most {
+			best, most = n, score
+		}
+	}
+	return best
+}
+
+// score is a positive number for which each node of some is the highest for as many
+// keys as its weight asks for.
+func (n *Node) score(key uint64) float64 {
+	hash := mix(key ^ hashKey(n.Provider.ProviderKey))
+	return float64(n.Weight()) / -math.Log((float64(hash>>12)+0.5)/(1<<52)) // of one between 0 and 1
+}
+
+// limitOf is how many calls a node of weight 1 may have, where none may have more than
+// bound times its share of those at nodes.
+func limitOf(nodes []*Node, bound float64) float64 {
+	inFlight, weight := sums(nodes)
+	return bound * float64(inFlight+1) / float64(weight)
 }
 
 // hasRoom reports whether one call more leaves the node within its share, where

@@ -105,6 +105,44 @@ func TestKeysWithoutOneNode(t *testing.T) {
 	}
 }
 
+// Of a list that the ring does not hold, each key has one node too, by weight and within
+// the bound.
+func TestKeysOffTheRing(t *testing.T) {
+	for _, ring := range [][]*selector.Node{nil, nodes(3)} {
+		t.Run(fmt.Sprint("a ring of ", len(ring)), func(t *testing.T) {
+			s, list := selector.NewConsistentHashSelector(0), weighing(10, 30)
+			update(s, ring)
+			const keys = 4_000
+			before := homes(t, s, list, keys)
+			if !slices.Equal(before, homes(t, s, []*selector.Node{list[1], list[0]}, keys)) {
+				t.Error("keys moved though nothing changed")
+			}
+			heavier := 0
+			for _, home := range before {
+				if home == "b" {
+					heavier++
+				}
+			}
+			if heavier < 2850 || heavier > 3150 {
+				t.Errorf("the node of three times the weight is home to %d of %d keys", heavier, keys)
+			}
+			for i, home := range homes(t, s, weighing(10, 30, 5), keys) {
+				if home != before[i] && home != "c" {
+					t.Fatalf("key %d moved from %s to %s though only a new node came", i, before[i], home)
+				}
+			}
+			for i := range 400 {
+				s.Pick(t.Context(), selector.PickInfo{Key: "hot"}, list).Begin()
+				for _, n := range list {
+					if limit := int(math.Ceil(1.25 * float64(i+1) * float64(n.Weight()) / 40)); n.InFlight() > limit {
+						t.Fatalf("of %d calls %d are at one node, want at most %d", i+1, n.InFlight(), limit)
+					}
+				}
+			}
+		})
+	}
+}
+
 // One key is as hot as can be: its calls stay within the bound at each node, for
 // lists of every length.
 func TestLoadsAreBounded(t *testing.T) {

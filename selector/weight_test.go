@@ -60,6 +60,29 @@ func TestWeightsAreHonoured(t *testing.T) {
 	}
 }
 
+// A list that was made for one call has weights of its own, whatever those are that was
+// prepared for.
+func TestWeightsOfAnotherListAreHonoured(t *testing.T) {
+	for _, name := range []string{"random", "weighted round robin", "P2C", "consistent hash"} {
+		for _, prepared := range [][]int{nil, {1, 1, 1}, {1, 1}, {1, 9}} {
+			t.Run(fmt.Sprint(name, " prepared for ", prepared), func(t *testing.T) {
+				const rounds = 10_000
+				s, list := policies[name]().New(), weighing(100, 1)
+				update(s, weighing(prepared...))
+				first := 0
+				for range rounds {
+					if s.Pick(t.Context(), selector.PickInfo{}, list) == list[0] {
+						first++
+					}
+				}
+				if want := rounds * 100 / 101; first < want-60 || first > want+60 { // 6 sigma
+					t.Errorf("the node of a hundred times the weight was picked %d times of %d, want about %d", first, rounds, want)
+				}
+			})
+		}
+	}
+}
+
 func turns(t *testing.T, s selector.Selector, list []*selector.Node, count int) string {
 	t.Helper()
 	var got strings.Builder
