@@ -33,12 +33,12 @@ func funnel(err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := err.(*protocol.Error); ok {
+	if e, ok := err.(*protocol.Error); ok && e != nil {
 		return err
 	}
 	text := err.Error()
 	var e *protocol.Error
-	if !errors.As(err, &e) {
+	if !errors.As(err, &e) || e == nil {
 		e = protocol.NewError(protocol.CodeOf(err), text)
 	}
 	wrapped := e.WithCause(err)

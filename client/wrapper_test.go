@@ -15,6 +15,7 @@ import (
 	"github.com/sinew-rpc/sinew/internal/endpoint"
 	"github.com/sinew-rpc/sinew/internal/log"
 	"github.com/sinew-rpc/sinew/protocol"
+	"github.com/sinew-rpc/sinew/registry"
 	"github.com/sinew-rpc/sinew/transport"
 )
 
@@ -249,3 +250,48 @@ func (calc) Twice(_ context.Context, req, resp *text) error {
 }
 
 type fake struct{ client.RPCClient }
+
+// failing answers calls, or attempts alone, with an error of its own.
+type failing struct {
+	err      error
+	attempts bool
+}
+
+func (f failing) WrapCall(_ *client.SGOption, next client.CallFunc) client.CallFunc {
+	if f.attempts {
+		return next
+	}
+	return func(context.Context, string, any, any) error { return f.err }
+}
+
+func (f failing) WrapAttempt(_ *client.SGOption, next client.AttemptFunc) client.AttemptFunc {
+	if !f.attempts {
+		return next
+	}
+	return func(context.Context, *client.Attempt) error { return f.err }
+}
+
+// A wrapper that returns a *protocol.Error which is nil, as itself or within another
+// error, has failed the call without saying how.
+func TestWrappersThatReturnANilError(t *testing.T) {
+	none := (*protocol.Error)(nil)
+	for _, w := range []failing{
+		{none, false}, {none, true}, {fmt.Errorf("quota: %w", none), false}, {fmt.Errorf("quota: %w", none), true},
+	} {
+		t.Run(fmt.Sprintf("%v %v", w.err, w.attempts), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := transport.NewMemNetwork()
+				listenMem(t, n, "a")
+				for _, c := range []client.RPCClient{
+					dialMem(t, n, "a", client.Option{Wrappers: []client.Wrapper{w}}),
+					newSG(t, n, registry.NewPeer2PeerRegistry().WithProvider(at("a")), func(op *client.SGOption) {
+						op.Wrappers = []client.Wrapper{w}
+					}),
+				} {
+					err := c.Call(context.Background(), "Echo.Say", &text{}, nil)
+					wantError(t, err, protocol.Unknown, protocol.MaybeRun, w.err.Error())
+				}
+			})
+		})
+	}
+}
