@@ -47,7 +47,7 @@ func (s *SGServer) drainAsAsked() {
 func (s *SGServer) authorizeAdmin(ctx context.Context, method string) error {
 	err := s.option.AdminAuthorize(ctx, method)
 	var e *protocol.Error
-	if err == nil || errors.As(err, &e) {
+	if err == nil || errors.As(err, &e) && e != nil {
 		return err
 	}
 	return protocol.Errorf(protocol.PermissionDenied, "%s: %w", method, err)

@@ -117,6 +117,8 @@ func TestDrainOnRequest(t *testing.T) {
 				return errors.New("not you")
 			case 2:
 				return protocol.NewError(protocol.Unauthenticated, "who are you?")
+			case 3:
+				return (*protocol.Error)(nil)
 			}
 			return nil
 		}})
@@ -134,6 +136,8 @@ func TestDrainOnRequest(t *testing.T) {
 		wantError(t, err, protocol.PermissionDenied, protocol.Ran)
 		_, err = drain()
 		wantError(t, err, protocol.Unauthenticated, protocol.Ran)
+		_, err = drain()
+		wantError(t, err, protocol.PermissionDenied, protocol.Ran)
 		user.add(t)
 
 		call := make(chan error, 1)
@@ -159,7 +163,7 @@ func TestDrainOnRequest(t *testing.T) {
 		if err := <-ended; !errors.Is(err, server.ErrServerClosed) {
 			t.Errorf("Serve returned %v", err)
 		}
-		if !slices.Equal(asked, []string{protocol.MethodDrain, protocol.MethodDrain, protocol.MethodDrain}) {
+		if !slices.Equal(asked, slices.Repeat([]string{protocol.MethodDrain}, 4)) {
 			t.Errorf("the authoriser was asked about %v", asked)
 		}
 	})
