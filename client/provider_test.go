@@ -106,16 +106,24 @@ func (p *provider) accept() {
 			return
 		}
 		p.accepted.Add(1)
-		s, err := transport.NewSession(conn, &p.cfg)
+		s, err := p.start(conn)
 		if err != nil {
 			p.t.Errorf("session: %v", err)
 			continue
 		}
-		p.mu.Lock()
-		p.sessions = append(p.sessions, s)
-		p.mu.Unlock()
 		p.sendAway(s) // a handler may have run already, and told all others to go
 	}
+}
+
+// start makes a session that is among p.sessions before anybody can have heard of it.
+func (p *provider) start(conn net.Conn) (*transport.Session, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s, err := transport.NewSession(conn, &p.cfg)
+	if err == nil {
+		p.sessions = append(p.sessions, s)
+	}
+	return s, err
 }
 
 // sendAway tells a new connection to go before anything is read on it.
