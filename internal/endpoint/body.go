@@ -68,10 +68,11 @@ func unmarshal(h *protocol.Header, body []byte, v any, limit, maxElements int) e
 }
 
 func unmarshalInflated(h *protocol.Header, body []byte, v any, limit, maxElements int) error {
-	inflated := transport.NewBuffer(4 * len(body))
+	limit = cmp.Or(limit, protocol.DefaultMaxMessageSize)
+	inflated := transport.NewBuffer(4 * min(len(body), limit/4))
 	defer inflated.Release()
 	var err error
-	inflated.B, err = protocol.Inflate(h.CompressType, inflated.B, body, cmp.Or(limit, protocol.DefaultMaxMessageSize))
+	inflated.B, err = protocol.Inflate(h.CompressType, inflated.B, body, limit)
 	if err != nil {
 		return err
 	}
