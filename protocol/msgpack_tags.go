@@ -35,7 +35,10 @@ var (
 )
 
 func hasGeneratedMethods(t reflect.Type) bool {
-	for t.Kind() == reflect.Pointer {
+	for range MaxDepth { // a type may be a pointer to itself
+		if t.Kind() != reflect.Pointer {
+			break
+		}
 		t = t.Elem()
 	}
 	p := reflect.PointerTo(t)

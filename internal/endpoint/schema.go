@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sinew-rpc/sinew/protocol"
 )
 
 // Schema describes t in JSON Schema (draft 2020-12), as encoding/json reads and
@@ -21,9 +23,11 @@ import (
 // A type with a method Enum() []any or Description() string says it for itself.
 // Types that marshal themselves are described as any value, or as text. The
 // structs within t stand under "$defs", so that the schema is no longer than the
-// types are.
+// types are. A slice, an array or a map within itself, as of type T []T, is described
+// as any value there.
 func Schema(t reflect.Type) string {
-	d := describer{names: make(map[reflect.Type]string)}
+	d := describer{names: make(map[reflect.Type]string), open: make(map[reflect.Type]bool)}
+	t = pointee(t)
 	root := d.describe(t)
 	if root.Ref != "" && !d.recursive[t] { // stands for itself alone: no need of a name
 		root = d.take(d.names[t])
@@ -91,6 +95,7 @@ func (n namedSchemas) MarshalJSON() ([]byte, error) {
 type describer struct {
 	names     map[reflect.Type]string // of the structs met so far
 	recursive map[reflect.Type]bool   // those that were met again
+	open      map[reflect.Type]bool   // slices, arrays and maps being described
 	defs      namedSchemas
 }
 
@@ -119,14 +124,23 @@ func implements(t reflect.Type, interfaces ...reflect.Type) bool {
 
 // describe returns the schema of t, by reference where t is a struct with a name.
 func (d *describer) describe(t reflect.Type) *schema {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
+	t = pointee(t)
 	s := d.shape(t)
 	if s.Ref == "" {
 		s.Enum, s.Description = ofItself(t)
 	}
 	return s
+}
+
+// pointee is what a pointer, or one to a pointer, leads to.
+func pointee(t reflect.Type) reflect.Type {
+	for range protocol.MaxDepth { // a type may be a pointer to itself
+		if t.Kind() != reflect.Pointer {
+			break
+		}
+		t = t.Elem()
+	}
+	return t
 }
 
 func (d *describer) shape(t reflect.Type) *schema {
@@ -157,19 +171,30 @@ func (d *describer) shape(t reflect.Type) *schema {
 		return &schema{Type: "number", Format: "double"}
 	case reflect.String:
 		return &schema{Type: "string"}
-	case reflect.Slice:
-		if t.Elem().Kind() == reflect.Uint8 {
-			return &schema{Type: "string", ContentEncoding: "base64"}
-		}
-		return &schema{Type: "array", Items: d.describe(t.Elem())}
-	case reflect.Array:
-		return &schema{Type: "array", Items: d.describe(t.Elem()), MinItems: t.Len(), MaxItems: t.Len()}
-	case reflect.Map:
-		return &schema{Type: "object", AdditionalProperties: d.describe(t.Elem())}
+	case reflect.Slice, reflect.Array, reflect.Map:
+		return d.collection(t)
 	case reflect.Struct:
 		return d.structure(t)
 	}
 	return &schema{} // an interface: any value
+}
+
+// collection describes a type of many elements.
+func (d *describer) collection(t reflect.Type) *schema {
+	if d.open[t] {
+		return &schema{}
+	}
+	d.open[t] = true
+	defer delete(d.open, t)
+	switch {
+	case t.Kind() == reflect.Map:
+		return &schema{Type: "object", AdditionalProperties: d.describe(t.Elem())}
+	case t.Kind() == reflect.Array:
+		return &schema{Type: "array", Items: d.describe(t.Elem()), MinItems: t.Len(), MaxItems: t.Len()}
+	case t.Elem().Kind() == reflect.Uint8:
+		return &schema{Type: "string", ContentEncoding: "base64"}
+	}
+	return &schema{Type: "array", Items: d.describe(t.Elem())}
 }
 
 // structure puts a struct under a name, once, and refers to it; one without a

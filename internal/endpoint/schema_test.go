@@ -51,6 +51,13 @@ type paint struct {
 	private int
 }
 
+// Types that hold themselves without a struct between.
+type (
+	forest map[string]forest
+	nested []nested
+	loop   *loop
+)
+
 func TestSchema(t *testing.T) {
 	_ = paint{private: 1}
 	for _, test := range []struct {
@@ -62,6 +69,11 @@ func TestSchema(t *testing.T) {
 		{tree{}, `{"$ref":"#/$defs/endpoint.tree","$defs":{"endpoint.tree":{"title":"endpoint.tree","type":"object","properties":{"Value":{"type":"integer"},"children":{"type":"array","items":{"$ref":"#/$defs/endpoint.tree"}}}}}}`},
 		{"", `{"type":"string"}`},
 		{[]int{}, `{"type":"array","items":{"type":"integer"}}`},
+		{forest{}, `{"type":"object","additionalProperties":{}}`},
+		{nested{}, `{"type":"array","items":{}}`},
+		{struct{ F forest }{}, `{"type":"object","properties":{"F":{"type":"object","additionalProperties":{}}}}`},
+		{new(new(base{})), `{"title":"endpoint.base","type":"object","properties":{"id":{"description":"which one","type":"integer","format":"int64"},"Name":{"type":"string"}},"required":["id"]}`},
+		{loop(nil), `{}`},
 	} {
 		if got := Schema(reflect.TypeOf(test.value)); got != test.want {
 			t.Errorf("%T:\n got %s\nwant %s", test.value, got, test.want)
