@@ -1,8 +1,12 @@
 package transport
 
 import (
+	"errors"
 	"io"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sinew-rpc/sinew/protocol"
@@ -79,4 +83,78 @@ func TestRenewIsAGoAwayThatSaysToComeAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The last frame that a leaving peer was to get is taken back, behind one that is
+// being written: the side that has nothing left to say closes its direction then too.
+func TestHalfCloseBehindAFrameThatIsTakenBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		peer, s := rawPeer(t, newConfig(nil))
+		oneway := make(chan error, 1)
+		go func() {
+			h := &protocol.Header{MessageType: protocol.TypeOneway, ServiceName: "S", MethodName: "M"}
+			oneway <- s.Notify(t.Context(), time.Time{}, h, text(strings.Repeat("x", 256<<10)))
+		}()
+		synctest.Wait() // the peer reads nothing: it is half written
+		call := make(chan error, 1)
+		go func() {
+			_, err := ask(s, "M", "behind it", 10*time.Millisecond)
+			call <- err
+		}()
+		synctest.Wait()
+		peer.send(protocol.Header{MessageType: protocol.TypeGoAway}, "")
+		wantError(t, <-call, protocol.DeadlineExceeded, protocol.NotSent)
+		if m, err := peer.receive(); err != nil || m.MessageType != protocol.TypeOneway {
+			t.Errorf("the peer got %v, %v", m.MessageType, err)
+		}
+		if err := <-oneway; err != nil {
+			t.Errorf("the oneway: %v", err)
+		}
+		_ = peer.SetReadDeadline(in(time.Second))
+		if _, err := peer.receive(); !errors.Is(err, io.EOF) {
+			t.Errorf("after the last frame comes %v, want the end", err)
+		}
+	})
+}
+
+// A reply larger than all that may be queued is not kept waiting by smaller ones for
+// as long as there are some.
+func TestLargeReplyAmongMany(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const large = 300 << 10
+		reply := map[string]string{"small": strings.Repeat("s", 8<<10), "large": strings.Repeat("l", large)}
+		v := &service{method: func(task *serviceTask) {
+			task.body.Release()
+			task.body = text(reply[task.h.MethodName])
+		}}
+		e := connect(t, v, func(_, server *SessionConfig) { server.MaxQueued = 64 << 10 })
+		e.network.SetFaults(MemFaults{ToDialer: MemPath{Bandwidth: 1 << 20, Buffer: 16 << 10}})
+		var callers sync.WaitGroup
+		stop := make(chan struct{})
+		for range 32 {
+			callers.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					if got, err := ask(e.client, "small", "", 0); err != nil || got != reply["small"] {
+						t.Errorf("a small reply of %d bytes: %v", len(got), err)
+						return
+					}
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		began := time.Now()
+		if got, err := ask(e.client, "large", "", 0); err != nil || len(got) != large {
+			t.Errorf("the large reply of %d bytes: %v", len(got), err)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		close(stop)
+		callers.Wait()
+	})
 }

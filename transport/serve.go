@@ -216,7 +216,7 @@ func (s *Session) Reply(h *protocol.Header, body *Buffer) error {
 	}
 	size := len(head) + body.size()
 	s.mu.Lock()
-	if s.err == nil && !s.out.fits(size, s.maxQueued()) {
+	if s.err == nil && (len(s.out.waiters) > 0 || !s.out.fits(size, s.maxQueued())) {
 		s.waitToReply(size)
 	}
 	s.endTask(h.Seq)

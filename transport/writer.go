@@ -124,6 +124,7 @@ func (s *Session) nextBatch() bool {
 			return true
 		}
 		o.settle(&o.current, s.maxQueued()) // every frame had been taken back
+		s.afterCall()                       // which could not see that
 	}
 	if o.closeWrite {
 		return true
