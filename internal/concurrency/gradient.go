@@ -207,12 +207,13 @@ func (g *gradient) move(stretch float64) {
 	if slope < 1 {
 		g.settled, g.calm = true, 0
 	}
-	next := g.limit*slope + math.Sqrt(g.limit)
-	g.falling = next < g.limit*0.9
+	before := g.limit
+	next := before*slope + math.Sqrt(before)
 	if !g.settled || g.calm > calmAgain {
 		g.limit *= growth
 	} else {
 		g.limit += (next - g.limit) * smoothing
 	}
 	g.limit = min(max(g.limit, g.min), g.max)
+	g.falling = next < before*0.9 && g.limit > g.min
 }

@@ -100,6 +100,22 @@ func TestWorkThatHasBecomeSlower(t *testing.T) {
 	})
 }
 
+// So is it where the limit may not fall as far as it would, and the server can do much
+// more than that.
+func TestWorkThatHasBecomeSlowerAboveTheLeastLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newServer(1000, Settings{Initial: 50, Min: 50, Max: 1 << 14, Levels: 1})
+		v.late = time.Second
+		kind := new(Kind)
+		v.load(t, 5*time.Second, traffic{perSecond: 1000, kind: kind, hold: always(10 * time.Millisecond)})
+		slow := traffic{perSecond: 4000, kind: kind, hold: always(50 * time.Millisecond)}
+		v.load(t, 30*time.Second, slow)
+		v.forget()
+		v.load(t, 2*time.Second, slow)
+		goodput(t, v, 0, 0.9*2*4000)
+	})
+}
+
 // The server stands still now and then, for its collector or its neighbours, also
 // while latency without load is measured: that does not pass for slow work.
 func TestAServerThatStandsStillNowAndThen(t *testing.T) {
