@@ -21,7 +21,8 @@ type admission struct {
 	tags      []tag // sorted by key, so that the same request gets the same answer
 	optional  bool
 	admitters []Admitter
-	refused   atomic.Uint64 // for their tags
+	untagged  atomic.Uint64 // refused for their tags
+	denied    atomic.Uint64 // refused by an admitter
 }
 
 func newAdmission(o *Option) *admission {
@@ -41,11 +42,12 @@ func newAdmission(o *Option) *admission {
 // ask refuses a request by an error. It is endpoint.Dispatcher's Admission.
 func (a *admission) ask(ctx context.Context, h *protocol.Header, bodyLen int) error {
 	if err := a.checkTags(h.MetaData); err != nil {
-		a.refused.Add(1)
+		a.untagged.Add(1)
 		return err
 	}
 	for _, admitter := range a.admitters {
 		if err := admitter.Admit(ctx, h, bodyLen); err != nil {
+			a.denied.Add(1)
 			return err
 		}
 	}

@@ -65,12 +65,11 @@ func (s *SGServer) Stats() Stats {
 
 func (s *SGServer) refusals() Refusals {
 	d := &s.dispatcher.Stats
-	tags := s.admission.refused.Load()
 	return Refusals{
 		Unknown:    d.Unknown.Load(),
 		Unreadable: d.Unreadable.Load(),
-		Tags:       tags,
-		Admission:  d.Admission.Load() - tags + s.stats.PanickedAdmits.Load(),
+		Tags:       s.admission.untagged.Load(),
+		Admission:  s.admission.denied.Load() + d.PanickedAdmits.Load() + s.stats.PanickedAdmits.Load(),
 		Size:       s.stats.RefusedSize.Load(),
 		Room:       s.stats.RefusedRoom.Load(),
 		Draining:   s.stats.RefusedDraining.Load(),

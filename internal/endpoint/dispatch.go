@@ -23,7 +23,7 @@ type Dispatcher struct {
 	// Chain is the server's wrappers round Serve; nil is Serve alone.
 	Chain HandleFunc
 	// Admission is asked for each request after the framework's own checks,
-	// before the body is read. May be nil.
+	// before the body is read, and counts what it refuses. May be nil.
 	Admission func(ctx context.Context, h *protocol.Header, bodyLen int) error
 	// OnHello is told on a worker what the peer says of itself. May be nil.
 	OnHello func(s *transport.Session, h *protocol.Header)
@@ -46,9 +46,11 @@ type Dispatcher struct {
 type Stats struct {
 	Unknown    atomic.Uint64 // no such service or method
 	Unreadable atomic.Uint64 // serializer, compressor, metadata or body that cannot be used
-	Admission  atomic.Uint64 // refused by Admission
 	Expired    atomic.Uint64 // their time was up, or their caller had gone, before the method was entered
 	Panics     atomic.Uint64 // of methods and wrappers
+	// PanickedAdmits counts panics of Admission for calls that came over no session;
+	// others are among a session's.
+	PanickedAdmits atomic.Uint64
 }
 
 var _ transport.Handler = (*Dispatcher)(nil)
@@ -74,11 +76,7 @@ func (d *Dispatcher) admit(ctx context.Context, h *protocol.Header, bodyLen int)
 	if d.Admission == nil {
 		return nil
 	}
-	if err := d.Admission(ctx, h, bodyLen); err != nil {
-		d.Stats.Admission.Add(1)
-		return err
-	}
-	return nil
+	return d.Admission(ctx, h, bodyLen)
 }
 
 // readable says what in a header makes its request one that cannot be read.

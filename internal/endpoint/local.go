@@ -38,7 +38,7 @@ func (t *task) admitLocal() (err error) {
 	m := &t.req
 	defer func() {
 		if p := recover(); p != nil {
-			t.d.Stats.Admission.Add(1)
+			t.d.Stats.PanickedAdmits.Add(1)
 			log.Errorf("sinew: admission of %s panicked: %v\n%s", transport.Quote(m.ServiceName, m.MethodName), p, debug.Stack())
 			err = protocol.Errorf(protocol.Internal, "admission panicked: %v", p)
 		}
