@@ -18,6 +18,7 @@ func (p *Peer) limitAgeLocked(limit time.Duration) {
 	if limit <= 0 {
 		return
 	}
+	limit = min(limit, forever) // so that it is a Duration with its jitter
 	spread := limit / ageJitter
 	age := limit - spread + rand.N(2*spread+1)
 	p.aging = time.AfterFunc(age, func() { p.session.Renew(oldAgeReason) })

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -72,13 +73,18 @@ func TestOldConnectionFinishesWhatRuns(t *testing.T) {
 }
 
 func TestConnectionsHaveNoAgeByDefault(t *testing.T) {
-	for _, age := range []time.Duration{0, -1} {
+	for _, age := range []time.Duration{0, -1, math.MaxInt64} {
 		synctest.Test(t, func(t *testing.T) {
 			s, mem := on(t, server.Option{MaxConnectionAge: age})
 			running(t, s)
-			c := dial(t, mem, nil)
+			var clients []*client
+			for range 20 {
+				clients = append(clients, dial(t, mem, nil))
+			}
 			time.Sleep(1000 * time.Hour)
-			c.add(t)
+			for _, c := range clients {
+				c.add(t)
+			}
 		})
 	}
 }
