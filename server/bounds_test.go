@@ -207,6 +207,33 @@ func TestOneListenerMayFail(t *testing.T) {
 	})
 }
 
+// unserved is a wrapper that does not let the server serve.
+type unserved struct{ server.BaseWrapper }
+
+var errNotLeader = errors.New("not the leader")
+
+func (unserved) WrapServe(*server.SGServer, server.ServeFunc) server.ServeFunc {
+	return func(string, string, map[string]string) error { return errNotLeader }
+}
+
+func TestListenerThatAWrapperRefusesIsClosed(t *testing.T) {
+	s, err := server.NewSGServer(&server.Option{Wrappers: []server.Wrapper{unserved{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ServeListener(ln, nil); !errors.Is(err, errNotLeader) {
+		t.Errorf("ServeListener: %v", err)
+	}
+	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept of its listener: %v", err)
+	}
+}
+
 func TestServeErrors(t *testing.T) {
 	s, err := server.NewSGServer(&server.Option{TransportType: "tcp"})
 	if err != nil {

@@ -48,10 +48,15 @@ func (s *SGServer) ServeListener(ln net.Listener, meta map[string]string) error 
 		return errors.Join(err, ln.Close())
 	}
 	ln = &patientListener{ln, s.option.userTimeout()}
+	served := false
 	err = s.wrapServe(func(network, _ string, meta map[string]string) error {
+		served = true
 		return s.serveOn(ln, network, meta)
 	})(network, ln.Addr().String(), meta)
 	s.announceListening()
+	if !served { // a wrapper would not have it
+		err = errors.Join(err, ln.Close())
+	}
 	return err
 }
 
