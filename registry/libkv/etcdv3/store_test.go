@@ -125,6 +125,23 @@ func awaitClosed[T any](t *testing.T, events <-chan T) {
 	}
 }
 
+// drain takes what comes until the channel is closed.
+func drain(t *testing.T, from <-chan *store.KVPair) (n int) {
+	t.Helper()
+	late := time.After(5 * time.Second)
+	for {
+		select {
+		case _, open := <-from:
+			if !open {
+				return n
+			}
+			n++
+		case <-late:
+			t.Fatal("the channel is not closed")
+		}
+	}
+}
+
 func TestWatch(t *testing.T) {
 	s := open(t, registryserver.Etcd(t).Addr(), nil)
 	for i := range 3 {
@@ -173,6 +190,21 @@ func TestWatch(t *testing.T) {
 	close(stop)
 	awaitClosed(t, key)
 	awaitClosed(t, tree)
+
+	stop = make(chan struct{})
+	if key, err = s.Watch("w/1", stop); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // one more than the channel holds, which nobody takes
+		if err := s.Put("w/1", []byte("more"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	time.Sleep(200 * time.Millisecond)
+	if n := drain(t, key); n > 1 {
+		t.Errorf("%d values came after stop, want what was there before", n)
+	}
 
 	last, err := s.Watch("w/1", nil)
 	if err != nil {

@@ -94,6 +94,13 @@ func (s *Store) follow(stop <-chan struct{}, key string, revision int64, deliver
 	s.watches.Go(func() {
 		defer done()
 		defer cancel()
+		s.watches.Go(func() { // also while the watch begins, or who has stopped takes nothing more
+			select {
+			case <-stop:
+				cancel()
+			case <-ctx.Done():
+			}
+		})
 		events := s.client.Watch(ctx, key, options...)
 		for {
 			select {
@@ -101,8 +108,6 @@ func (s *Store) follow(stop <-chan struct{}, key string, revision int64, deliver
 				if !open || w.Err() != nil || !deliver(ctx, w) {
 					return
 				}
-			case <-stop:
-				return
 			case <-ctx.Done():
 				return
 			}
