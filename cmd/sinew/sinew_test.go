@@ -181,6 +181,10 @@ func TestLsSeesTheStateOfAll(t *testing.T) {
 	wantText(t, "ls --all", out, `sinew\.Introspect`, `\.Status +protocol\.StatusRequest`)
 	_, out, _ = play(t, env, "", "ls", "bank", "--auth", "open sesame")
 	wantText(t, "ls --auth", out, `tcp@`+kept.addr+` +up `)
+	_, out, _ = play(t, append(env, "SINEW_AUTH=open sesame"), "", "ls", "bank")
+	wantText(t, "ls with the environment's", out, `tcp@`+kept.addr+` +up `)
+	_, out, _ = play(t, append(env, "SINEW_AUTH=open sesame"), "", "ls", "bank", "--auth", "")
+	wantText(t, "ls without any", out, `tcp@`+kept.addr+` +denied `)
 
 	code, _, errs = play(t, env, "", "ping")
 	wantText(t, "two applications", errs, "choose one by --app, of bank, shop")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -30,6 +29,7 @@ type target struct {
 	app      string
 	path     string
 	auth     string
+	authSet  bool // by its flag, to nothing perhaps
 	tags     map[string]string
 	timeout  time.Duration
 	tls      tlsFiles
@@ -49,6 +49,7 @@ func (t *target) settle(given func(flag string) bool) error {
 	case byRegistry:
 		t.addrs = nil
 	}
+	t.authSet = given("auth")
 	return nil
 }
 
@@ -108,6 +109,9 @@ func (t *target) location() (registryurl.Location, error) {
 // apps lists the applications that the registry has, one at least, waiting no longer
 // than a call may take.
 func (t *target) apps(ctx context.Context, location registryurl.Location) ([]string, error) {
+	if strings.Trim(t.path, "/") == "" {
+		return nil, misused("--path is the root of the registry, whose children are not applications alone: name one by --app")
+	}
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
 	apps, err := location.Applications(ctx, t.path)
@@ -205,7 +209,9 @@ func hasAll(have, want map[string]string) bool {
 func (t *target) option() (client.Option, error) {
 	o := client.DefaultSGOption.Option
 	o.RequestTimeout, o.DialTimeout = t.timeout, t.timeout
-	o.Auth = cmp.Or(t.auth, os.Getenv("SINEW_AUTH"))
+	if o.Auth = t.auth; !t.authSet {
+		o.Auth = os.Getenv("SINEW_AUTH")
+	}
 	var err error
 	o.TLSConfig, err = t.tls.config()
 	return o, err
