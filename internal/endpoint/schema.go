@@ -214,6 +214,8 @@ func (d *describer) structure(t reflect.Type) *schema {
 	}
 	name := d.freshName(t)
 	d.names[t] = name
+	defer func(outer map[reflect.Type]bool) { d.open = outer }(d.open)
+	d.open = make(map[reflect.Type]bool) // what is described here is the same wherever t was met
 	s := &schema{Type: "object", Title: t.String()}
 	d.defs = append(d.defs, namedSchema{name, s})
 	s.Enum, s.Description = ofItself(t)

@@ -56,6 +56,7 @@ type (
 	forest map[string]forest
 	nested []nested
 	loop   *loop
+	hedge  []struct{ Next hedge }
 )
 
 func TestSchema(t *testing.T) {
@@ -74,6 +75,8 @@ func TestSchema(t *testing.T) {
 		{struct{ F forest }{}, `{"type":"object","properties":{"F":{"type":"object","additionalProperties":{}}}}`},
 		{new(new(base{})), `{"title":"endpoint.base","type":"object","properties":{"id":{"description":"which one","type":"integer","format":"int64"},"Name":{"type":"string"}},"required":["id"]}`},
 		{loop(nil), `{}`},
+		{[]*tree{}, `{"type":"array","items":{"$ref":"#/$defs/endpoint.tree"},"$defs":{"endpoint.tree":{"title":"endpoint.tree","type":"object","properties":{"Value":{"type":"integer"},"children":{"type":"array","items":{"$ref":"#/$defs/endpoint.tree"}}}}}}`},
+		{hedge{}, `{"type":"array","items":{"type":"object","properties":{"Next":{}}}}`},
 	} {
 		if got := Schema(reflect.TypeOf(test.value)); got != test.want {
 			t.Errorf("%T:\n got %s\nwant %s", test.value, got, test.want)
