@@ -158,3 +158,28 @@ func TestLargeReplyAmongMany(t *testing.T) {
 		callers.Wait()
 	})
 }
+
+// A reply does not wait behind calls of its own side that wait for room.
+func TestReplyOvertakesCallsThatWait(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := connect(t, &service{}, func(client, _ *SessionConfig) { client.Room = NewRoom(1000, 64<<20) })
+		e.network.SetFaults(MemFaults{ToDialer: MemPath{Bandwidth: 1 << 20, Buffer: 16 << 10}})
+		var calls sync.WaitGroup
+		for range 20 {
+			calls.Go(func() {
+				if _, err := ask(e.server, "large", strings.Repeat("x", 600<<10), 0); err != nil {
+					t.Errorf("a large call: %v", err)
+				}
+			})
+		}
+		synctest.Wait()
+		began := time.Now()
+		if got, err := ask(e.client, "small", "a", 0); err != nil || got != "a" {
+			t.Errorf("the small one: %q, %v", got, err)
+		}
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("its reply took %v", took)
+		}
+		calls.Wait()
+	})
+}

@@ -41,6 +41,7 @@ type outbox struct {
 	granted  int          // bytes promised to waiters that have not yet queued them
 	reserved int          // bytes of the reserve in use
 	waiters  []*outWaiter // callers without room, first come first served
+	replies  int          // how many of them are replies, which others do not overtake
 
 	busy       bool  // somebody holds the right to write
 	corked     bool  // who holds it waits for more to write, see Session.cork

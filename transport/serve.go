@@ -216,7 +216,7 @@ func (s *Session) Reply(h *protocol.Header, body *Buffer) error {
 	}
 	size := len(head) + body.size()
 	s.mu.Lock()
-	if s.err == nil && (len(s.out.waiters) > 0 || !s.out.fits(size, s.maxQueued())) {
+	if s.err == nil && (s.out.replies > 0 || !s.out.fits(size, s.maxQueued())) {
 		s.waitToReply(size)
 	}
 	s.endTask(h.Seq)
@@ -255,6 +255,7 @@ func (s *Session) unfit(h *protocol.Header, header, body int) *protocol.Error {
 func (s *Session) waitToReply(size int) {
 	w := &outWaiter{size: size, granted: make(chan struct{})}
 	s.out.waiters = append(s.out.waiters, w)
+	s.out.replies++
 	s.out.liftCork()
 	s.unlockAndFlush(false)
 	s.leaveToAnother() // it is the peer that takes long
@@ -267,6 +268,7 @@ func (s *Session) waitToReply(size int) {
 		s.fail(fmt.Errorf("transport: %s takes no replies: no room for one in %v", s.RemoteAddr(), limit))
 	}
 	s.mu.Lock()
+	s.out.replies--
 	if s.err == nil {
 		s.out.leave(w)
 	}
