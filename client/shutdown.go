@@ -28,7 +28,8 @@ const peerCloseTime = 2 * time.Second
 // drainSession says goaway when no call is pending, since callers that wait for
 // room in the session's queue could not send after that.
 func drainSession(ctx context.Context, s *transport.Session) error {
-	for pause := time.Millisecond; ; pause = min(2*pause, 16*time.Millisecond) {
+	begun := time.Now()
+	for pause := time.Millisecond; ; pause = min(2*pause, max(16*time.Millisecond, time.Since(begun)/32)) {
 		calls, _ := s.Load()
 		if calls == 0 || s.Err() != nil {
 			break
@@ -38,7 +39,7 @@ func drainSession(ctx context.Context, s *transport.Session) error {
 		}
 	}
 	s.GoAway("the client is leaving")
-	for begun := time.Now(); s.Err() == nil; {
+	for begun = time.Now(); s.Err() == nil; {
 		calls, tasks := s.Load()
 		if calls+tasks == 0 && time.Since(begun) >= peerCloseTime {
 			return nil // it has nothing to say, and does not close
