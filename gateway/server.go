@@ -77,7 +77,7 @@ func (o *ServerOption) prepare() (ServerOption, error) {
 		}
 		p.TLSConfig = p.TLSConfig.Clone()
 	}
-	const off = 0 // of net/http
+	const off = -1 // of net/http, where 0 stands for the ReadTimeout in some
 	p.ReadHeaderTimeout = orOff(p.ReadHeaderTimeout, DefaultReadHeaderTimeout, off)
 	p.ReadTimeout = orOff(p.ReadTimeout, DefaultReadTimeout, off)
 	p.WriteTimeout = orOff(p.WriteTimeout, DefaultWriteTimeout, off)
