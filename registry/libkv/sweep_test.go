@@ -41,6 +41,25 @@ func TestSweepersAreReplaced(t *testing.T) {
 	})
 }
 
+// Those who sweep go on after an outage, in which they could not move either.
+func TestSweepersOutliveAnOutage(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		for i := range 4 {
+			w.serve(i + 1)
+		}
+		last, _ := w.serve(5)
+		time.Sleep(time.Minute)
+		w.server.Fail(fakestore.Faults{Down: true})
+		crash(last)
+		time.Sleep(2 * time.Minute)
+		w.server.Fail(fakestore.Faults{})
+		time.Sleep(6 * ttl) // pauses after faults are up to a minute and a half
+		if w.stands(5) {
+			w.Error("who died in the outage has not been swept")
+		}
+	})
+}
+
 // Who died stays dead where the others have so long a TTL that the list is read once
 // in several of its own, and is swept.
 func TestShortTTLAmongLongOnes(t *testing.T) {
