@@ -68,10 +68,12 @@ type Option struct {
 	// is none, but for the first answer, which has 3 s then.
 	DialTimeout time.Duration
 	// WriteTimeout ends a connection whose socket takes nothing for so long,
-	// and on Linux one whose peer acknowledges nothing. The default is 10 s.
+	// and on Linux one whose peer acknowledges nothing. The default is 10 s,
+	// for a negative value too.
 	WriteTimeout time.Duration
 	// FrameTimeout ends a connection whose peer begins a frame and does not
-	// finish its header in that time. The default is 10 s.
+	// finish its header in that time. The default is 10 s, for a
+	// negative value too.
 	FrameTimeout time.Duration
 	// RedialInitial is the longest pause after the first connection in a row
 	// that failed; it doubles with each further one up to RedialMax. Half of

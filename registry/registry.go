@@ -95,8 +95,9 @@ type RegisterOption struct {
 	// 10 min. Registries without liveness of their own ignore it.
 	TTL time.Duration
 
-	// Interval is the time between two refreshes. The default is a third of
-	// TTL.
+	// Interval is the time between two refreshes, a quarter more or less by
+	// chance, and at most half of TTL. The default is a third of TTL. Neither may
+	// be negative.
 	Interval time.Duration
 }
 

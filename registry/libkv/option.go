@@ -32,7 +32,7 @@ type Option struct {
 	ServicePath string
 	// UpdateInterval is the time between two polls, more or less a fifth. A poll
 	// reads one key and writes nothing. Default 10 s. Stores without watches
-	// (BoltDB) learn of changes by polls alone.
+	// (BoltDB) learn of changes by polls alone. It must not be negative.
 	UpdateInterval time.Duration
 	// Open opens the store on first use, where none was handed over, and another
 	// when one does not answer any more. The registry closes what it opened.
@@ -40,7 +40,8 @@ type Option struct {
 	Open func() (store.Store, error)
 	// CallLimit is how long a call of the store may take; a list has 20 ms more
 	// for each provider, a thousand where that is not known yet, and twice the
-	// time after one that was late, up to 2 min. Default 3 s.
+	// time after one that was late, up to 2 min. Default 3 s. It must not be
+	// negative.
 	CallLimit time.Duration
 	// SnapshotFile is where the last good list is kept, for a start while the
 	// registry is down: that list is served then, as Stale since it was saved.
