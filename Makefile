@@ -69,13 +69,15 @@ staticcheck:
 	@$(GO) run $(STATICCHECK) ./...
 
 # Packages that start servers wait for them, so there are more at once than processors.
-# The bombs run once more without the race detector: it needs address space that
-# the memory limit of that test does not leave.
+# What is another program under the race detector runs without it: bombs, whose memory
+# limit leaves no room for its address space, the number of allocations, and the
+# system calls of sessions.
 unit:
 	@echo "== unit tests"
 	@$(GO) test $(TESTFLAGS) -p=4 $(UNIT)
-	@echo "== bombs under a memory limit"
-	@$(GO) test -count=1 -run=Bomb ./protocol
+	@echo "== unit tests without the race detector"
+	@$(GO) test -count=1 -vet=off -run='Bomb|Alloc' ./protocol ./client ./server ./gateway/...
+	@$(GO) test -count=1 -vet=off -shuffle=on ./transport
 
 # -short leaves the core: what needs no long outage and no large cluster.
 e2e:
@@ -138,11 +140,11 @@ crowd:
 	@echo "== a thousand providers, two hundred consumers"
 	@$(GO) test -count=1 -timeout=60m -v -run=TestCrowd ./e2e
 
-# The build that calls methods by reflection alone.
+# The build without package unsafe, which calls methods by reflection alone.
 purego:
 ifneq ($(wildcard internal/endpoint/*.go),)
 	@echo "== internal/endpoint with sinew_purego"
-	@$(GO) vet -tags sinew_purego ./internal/endpoint
+	@$(GO) vet -tags sinew_purego ./internal/endpoint ./transport
 	@$(GO) test $(TESTFLAGS) -tags sinew_purego ./internal/endpoint
 endif
 

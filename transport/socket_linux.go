@@ -155,17 +155,3 @@ func (k *rawSocket) readOnce(fd uintptr) bool {
 		return true
 	}
 }
-
-func writeBufs(fd int, bufs [][]byte) (int, error) {
-	if len(bufs) == 1 {
-		return unix.Write(fd, bufs[0])
-	}
-	return unix.Writev(fd, bufs)
-}
-
-func readBufs(fd int, bufs [][]byte) (int, error) {
-	if len(bufs) == 1 {
-		return unix.Read(fd, bufs[0])
-	}
-	return unix.Readv(fd, bufs)
-}

@@ -1,0 +1,87 @@
+//go:build gc && (amd64 || arm64) && !sinew_purego && !race && !msan && !asan
+
+package transport
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// A session reads and writes by raw system calls, of which the runtime does not hear.
+// It takes any other for one that may block, and has it wake the runtime's monitor
+// thread where all processors were idle before: with one call at a time, that is each.
+// A futex, two changes of threads and a short sleep cost more than the read itself: a
+// quarter of the calls per second of one caller was measured to go into them. These
+// calls never block; what the monitor is there for happens all the same, by alarm.
+//
+// The build tag sinew_purego, or a detector that has to hear of all that is read and
+// written, puts rawcall_off_linux.go in the place of this file: nothing else changes.
+
+// mostRaw is how many bytes a raw call may move: its processor can do nothing else
+// meanwhile, and a collection that is to begin waits for it, some ten microseconds.
+const mostRaw = 256 << 10
+
+// mostVectors is how many slices a raw call may move.
+const mostVectors = 16
+
+func readBufs(fd int, bufs [][]byte) (int, error) {
+	if mayBeRaw(bufs) {
+		return rawRead(fd, bufs)
+	}
+	set := processAlarm.set()
+	n, err := knownRead(fd, bufs)
+	if set {
+		processAlarm.heard()
+	}
+	return n, err
+}
+
+func writeBufs(fd int, bufs [][]byte) (int, error) {
+	if mayBeRaw(bufs) {
+		return rawWrite(fd, bufs)
+	}
+	return knownWrite(fd, bufs)
+}
+
+func mayBeRaw(bufs [][]byte) bool {
+	if len(bufs) > mostVectors {
+		return false
+	}
+	size := 0
+	for _, b := range bufs {
+		size += len(b)
+	}
+	return size <= mostRaw && processAlarm.covers()
+}
+
+func rawRead(fd int, bufs [][]byte) (int, error) {
+	return rawCall(syscall.SYS_RECVFROM, syscall.SYS_RECVMSG, fd, bufs, syscall.MSG_DONTWAIT)
+}
+
+func rawWrite(fd int, bufs [][]byte) (int, error) {
+	return rawCall(syscall.SYS_SENDTO, syscall.SYS_SENDMSG, fd, bufs, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
+}
+
+// rawCall moves bytes between a socket and bufs, by one of two system calls. A flag
+// says that it must not block: package net has its descriptors so, but one whose File
+// has been asked for its Fd blocks from then on.
+func rawCall(one, several uintptr, fd int, bufs [][]byte, flags uintptr) (int, error) {
+	if len(bufs) == 1 {
+		b := bufs[0]
+		return result(syscall.RawSyscall6(one, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), flags, 0, 0))
+	}
+	var vectors [mostVectors]syscall.Iovec
+	for i, b := range bufs {
+		vectors[i].Base = unsafe.SliceData(b)
+		vectors[i].SetLen(len(b))
+	}
+	message := syscall.Msghdr{Iov: &vectors[0], Iovlen: uint64(len(bufs))}
+	return result(syscall.RawSyscall(several, uintptr(fd), uintptr(unsafe.Pointer(&message)), flags))
+}
+
+func result(n, _ uintptr, errno syscall.Errno) (int, error) {
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
