@@ -154,7 +154,7 @@ func (g *Gateway) prepareCall(r *http.Request, m *protocol.Message) error {
 // metadata returns what goes with the call.
 func (g *Gateway) metadata(r *http.Request, own map[string]string, auth string) (map[string]string, error) {
 	meta := make(map[string]string, 4+len(own))
-	g.forward.incoming(r.Header, meta)
+	g.forward.incoming(r.Header, g.trusted, meta)
 	for k, v := range own {
 		if !strings.HasPrefix(k, protocol.MetaReserved) {
 			meta[k] = v

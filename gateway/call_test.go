@@ -44,7 +44,7 @@ func TestHeadersBecomeMetadata(t *testing.T) {
 			{"a key of the framework", "sinew-priority", absent, []string{"Sinew-Priority", "9"}},
 			{"credentials under the framework's name", "sinew-auth", absent, []string{"Sinew-Auth", "stolen"}},
 			{"a header of this hop", "proxy-authorization", absent, []string{"Proxy-Authorization", "1"}},
-			{"a header that Connection names", "x-tenant", absent, []string{"X-Tenant", "acme", "Connection", "close, x-tenant"}},
+			{"trace context that Connection names", "traceparent", absent, []string{"Traceparent", "00-a-b-01", "Connection", "close, traceparent"}},
 			{"a request id", "sinew-request-id", present("r-1"), []string{"X-Request-Id", "r-1"}},
 		} {
 			t.Run(test.name, func(t *testing.T) {
@@ -52,6 +52,27 @@ func TestHeadersBecomeMetadata(t *testing.T) {
 					t.Errorf("the provider got %s under %s, want %s", got, test.key, test.want)
 				}
 			})
+		}
+	})
+}
+
+// What middleware says of a caller, that cannot take back: it writes Connection.
+func TestConnectionTakesNothingFromMiddleware(t *testing.T) {
+	option := &gateway.Option{Headers: []string{"X-Tenant", "X-Shop-*"}}
+	everywhere(t, option, func(t *testing.T, g *gateway.Gateway) {
+		g.Use(func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				for name, value := range map[string]string{"X-Tenant": "acme", "X-Shop-Id": "7", "Sinew-Tag-Idc": "lf"} {
+					r.Header.Set(name, value)
+				}
+				next.ServeHTTP(w, r)
+			})
+		})
+		for key, want := range map[string]string{"x-tenant": "acme", "x-shop-id": "7", "sinew-tag-idc": "lf"} {
+			got := meta(t, g, key, "Connection", "keep-alive, x-tenant, x-shop-id, sinew-tag-idc")
+			if got != present(want) {
+				t.Errorf("the provider got %s under %s", got, key)
+			}
 		}
 	})
 }

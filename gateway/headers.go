@@ -109,7 +109,10 @@ func (f *forwarding) key(canonical string) string {
 // incoming adds to meta what the headers of a request bring: those that are
 // forwarded, and tags. A header given more than once is one value, joined by
 // ", " (RFC 9110, 5.3). meta may be nil; it is made when something goes in.
-func (f *forwarding) incoming(h http.Header, meta map[string]string) map[string]string {
+//
+// Connection takes out of it trace context alone. It is the caller's to write, and
+// what is trusted, or a tag, may be a proxy's or middleware's to say.
+func (f *forwarding) incoming(h http.Header, trusted *forwarding, meta map[string]string) map[string]string {
 	for name, values := range h {
 		var key string
 		if tag, ok := strings.CutPrefix(name, headerTagPrefix); ok {
@@ -119,8 +122,7 @@ func (f *forwarding) incoming(h http.Header, meta map[string]string) map[string]
 			key = protocol.MetaTagPrefix + strings.ToLower(tag)
 		} else if key = f.key(name); key == "" || strings.HasPrefix(key, protocol.MetaReserved) {
 			continue
-		}
-		if namedByConnection(h, name) {
+		} else if namedByConnection(h, name) && trusted.key(name) == "" {
 			continue
 		}
 		if meta == nil {

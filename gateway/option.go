@@ -36,8 +36,9 @@ type Option struct {
 	// default, nil, is DefaultHeaders; an empty slice is none. Authorization,
 	// Sinew-Tag-<key> and X-Request-Id have rules of their own and pass always;
 	// names that begin with "sinew-" and those of one hop never do. What stands for
-	// a header that is named beside DefaultHeaders comes from that header alone: the
-	// metadata of a request to the header bridge cannot say it.
+	// a header that is named beside DefaultHeaders comes from that header alone, and
+	// always: the metadata of a request to the header bridge cannot say it, and
+	// Connection, which the caller writes too, does not take it out.
 	Headers []string
 
 	// Authorize decides with which credential a call is made. The default
