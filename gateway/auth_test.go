@@ -1,11 +1,13 @@
 package gateway_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/sinew-rpc/sinew/gateway"
+	"github.com/sinew-rpc/sinew/protocol"
 	"github.com/sinew-rpc/sinew/server"
 	"github.com/sinew-rpc/sinew/wrapper"
 )
@@ -37,6 +39,29 @@ func TestProvidersAuthenticateTheCaller(t *testing.T) {
 				res := serve(g, r)
 				if body := bodyOf(t, res); res.StatusCode != status || strings.Contains(body, "hello") {
 					t.Errorf("%q: answered %d %s, want %d", authorization, res.StatusCode, body, status)
+				}
+			}
+		})
+	}
+}
+
+// A secret read from a file ends in a line break. Callers learn that something is
+// wrong here, and nothing of the secret.
+func TestTheGatewaysOwnCredentialIsNotTold(t *testing.T) {
+	for name, secret := range map[string]string{
+		"a line break": "s3cr3t\n",
+		"too long":     strings.Repeat("s3cr3t", protocol.MaxMetaSize),
+	} {
+		option := &gateway.Option{Authorize: func(*http.Request, string) (string, error) { return secret, nil }}
+		everywhere(t, option, func(t *testing.T, g *gateway.Gateway) {
+			for form, r := range map[string]*http.Request{
+				"JSON":   post("/Arith/Add", `{}`),
+				"bridge": invoke(nil, map[string]string{"service_name": "Arith", "method_name": "Add"}),
+			} {
+				res := serve(g, r)
+				told := bodyOf(t, res) + fmt.Sprint(res.Header)
+				if res.StatusCode != http.StatusInternalServerError || res.Header.Get("Sinew-Outcome") != "NotSent" || strings.Contains(told, "s3cr3t") {
+					t.Errorf("%s by %s: answered %d %s", name, form, res.StatusCode, told)
 				}
 			}
 		})

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -122,13 +123,17 @@ func MetaValue(ctx context.Context, k string) (v string, ok bool) {
 }
 
 // CheckMeta reports what makes m unfit to travel: a key or value with forbidden
-// bytes, or a total above MaxMetaSize. Keys of the framework are allowed.
+// bytes, or a total above MaxMetaSize. Keys of the framework are allowed. The error
+// shows values, but not the credential's.
 func CheckMeta(m map[string]string) error {
 	for k, v := range m {
 		if err := checkMetaKey(k); err != nil {
 			return err
 		}
 		if err := checkMetaValue(v); err != nil {
+			if k == MetaAuth { // a secret, and errors are logged and passed on
+				err = errors.New("the value, which is not shown, holds CR, LF or NUL")
+			}
 			return fmt.Errorf("metadata key %.64q: %w", k, err)
 		}
 	}

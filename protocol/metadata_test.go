@@ -71,6 +71,13 @@ func TestWhatCameIsNotWhatGoes(t *testing.T) {
 	}
 }
 
+func TestCheckMetaShowsNoCredential(t *testing.T) {
+	err := CheckMeta(map[string]string{MetaAuth: "s3cr3t\n"})
+	if err == nil || strings.Contains(err.Error(), "s3cr3t") || !strings.Contains(err.Error(), MetaAuth) {
+		t.Error(err)
+	}
+}
+
 func TestCheckMeta(t *testing.T) {
 	for name, tt := range map[string]struct {
 		meta map[string]string
