@@ -48,8 +48,9 @@ type Breaker struct {
 	// before a request probes. The default is 1 s.
 	Window time.Duration
 	// Failure tells whether an answer speaks against the method; took is how
-	// long that ran. It is not asked about calls that their caller cancelled.
-	// It may run concurrently. The default is MethodFailed.
+	// long that ran, at most until its caller's deadline. It is not asked about
+	// calls that their caller cancelled. It may run concurrently. The default is
+	// MethodFailed.
 	Failure func(err error, took time.Duration) bool
 	// OnChange is told when the breaker of a method opens, probes or closes; of
 	// probes of which nothing is learnt, such as those that their callers cancel,
@@ -136,6 +137,9 @@ func (b *Breaker) judge(ctx context.Context, err error, begun time.Time) breaker
 			return breaker.Ignored
 		}
 		err = context.DeadlineExceeded // whatever it answered comes too late
+		if deadline, ok := ctx.Deadline(); ok {
+			took = min(took, deadline.Sub(begun)) // it was not given more, though it may have run on
+		}
 	}
 	failed := MethodFailed
 	if b.Failure != nil {

@@ -56,6 +56,12 @@ func (m *Moods) Wait(ctx context.Context, _, _ *Word) error {
 	}
 }
 
+// Plod takes 60 ms, whatever its caller does.
+func (m *Moods) Plod(context.Context, *Word, *Word) error {
+	time.Sleep(60 * time.Millisecond)
+	return nil
+}
+
 // Spill panics while the mood is bad.
 func (m *Moods) Spill(context.Context, *Word, *Word) error {
 	m.mu.Lock()
@@ -194,6 +200,35 @@ func TestWhatCountsAsAFailure(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A method that does not heed its context runs longer than its caller waits.
+func TestADeadlineCountsByWhatItGave(t *testing.T) {
+	for _, test := range []struct {
+		deadline time.Duration
+		opens    bool
+	}{
+		{10 * time.Millisecond, false},
+		{49 * time.Millisecond, false},
+		{50 * time.Millisecond, true},
+		{59 * time.Millisecond, true},
+		{61 * time.Millisecond, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			collect(t, slog.LevelError)
+			b := &wrapper.Breaker{Threshold: 2, Window: time.Minute}
+			_, c := moody(t, b)
+			for range 2 {
+				ctx, cancel := context.WithTimeout(t.Context(), test.deadline)
+				_ = show(ctx, c, "Plod")
+				cancel()
+				time.Sleep(100 * time.Millisecond) // until it has ended
+			}
+			if open := b.States()["Moods.Plod"] == wrapper.BreakerOpen; open != test.opens {
+				t.Errorf("a deadline of %v: open %v", test.deadline, open)
+			}
+		})
+	}
 }
 
 func TestACallThatItsCallerCancelledTellsNothing(t *testing.T) {
