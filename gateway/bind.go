@@ -26,8 +26,10 @@ import (
 // a number, truth or list where the method wants one, as the provider tells of
 // its types: in its registration or, where that has no room for them, when it is
 // asked on behalf of the caller. Where nobody tells, what looks like a number or a
-// truth becomes one. What does not fit, and what is required and missing, is
-// answered with 400 and a list of fields. The answer is that of a JSON call.
+// truth becomes one. What a form or a query says beside the members that the
+// provider names is left out; a map, and what may be any value, takes all. What does
+// not fit, and what is required and missing, is answered with 400 and a list of
+// fields. The answer is that of a JSON call.
 //
 // A browser sends forms, and requests without a body, for pages of any origin:
 // such a request is refused with 403 when the browser says that it comes from
@@ -180,17 +182,17 @@ func (i *invalid) Unwrap() error { return i.err }
 func (i *invalid) FieldErrors() []FieldError { return i.fields }
 
 // merge returns the members of object with values put into it, under the names
-// that s has for them. A value that s does not know is left out, unless s is nil
-// or the path has it.
+// that s has for them. A value for which s has no room is left out, unless the path
+// has it.
 func (s *shape) merge(object []byte, values url.Values, always []string) ([]byte, error) {
 	var out bytes.Buffer
 	given := make(map[string]bool, len(values))
 	var wrong []FieldError
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		canonical, p := s.property(name)
-		if s != nil && p == nil && !slices.Contains(always, name) {
+		if !s.takes(name) && !slices.Contains(always, name) {
 			continue
 		}
+		canonical, p := s.property(name)
 		encoded, fault := p.value(values[name])
 		if fault != "" {
 			wrong = append(wrong, FieldError{Field: name, Message: fault})

@@ -112,6 +112,86 @@ func TestBind(t *testing.T) {
 	}
 }
 
+// echo answers with what it got.
+func echo[T any](_ context.Context, in *T) (*T, error) { return in, nil }
+
+// A map, and what may be any value, has members that no schema names.
+func TestBindToWhatNamesNoMembers(t *testing.T) {
+	s, err := server.NewSGServer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	g, err := gateway.New(s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{
+		server.Handle(s, "Hooks.Texts", echo[map[string]string]),
+		server.Handle(s, "Hooks.Numbers", echo[map[string]int]),
+		server.Handle(s, "Hooks.Lines", echo[map[string]Line]),
+		server.Handle(s, "Hooks.Any", echo[json.RawMessage]),
+		server.Handle(s, "Hooks.None", echo[struct{}]),
+		g.Bind("/hooks/{id}/texts", "Hooks.Texts"),
+		g.Bind("/hooks/{id}/numbers", "Hooks.Numbers"),
+		g.Bind("/lines", "Hooks.Lines"),
+		g.Bind("/any", "Hooks.Any"),
+		g.Bind("/none", "Hooks.None"),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		request *http.Request
+		status  int
+		want    string
+	}{
+		{typed("POST", "/hooks/7/texts?C=true", formType, "a=1&b=x"), 200, `{"C":"true","a":"1","b":"x","id":"7"}`},
+		{typed("POST", "/hooks/7/texts?a=1", jsonType, `{"a":"2","b":"3"}`), 200, `{"a":"1","b":"3","id":"7"}`},
+		{get("/hooks/7/numbers?a=1"), 200, `{"a":1,"id":7}`},
+		{get("/hooks/7/numbers?a=x"), 400, `{"code":"invalid_argument","message":"a must be an integer","fields":[{"field":"a","message":"must be an integer"}]}`},
+		{get(`/lines?a={"article":"y"}`), 200, `{"a":{"article":"y"}}`},
+		{get("/any?a=1&b=x"), 200, `{"a":1,"b":"x"}`},
+		{get("/none?a=1"), 200, `{}`},
+	} {
+		t.Run(test.request.URL.String(), func(t *testing.T) { expect(t, serve(g, test.request), test.status, test.want) })
+	}
+}
+
+// Schemas of other makers say by a truth whether there are other members.
+func TestBindToSchemasOfOthers(t *testing.T) {
+	for schema, want := range map[string]string{
+		`{"type":"object","additionalProperties":true}`:                                           `{"a":1,"b":2}`,
+		`{"type":"object","additionalProperties":false}`:                                          `{}`,
+		`{"type":"object","properties":{"b":{"type":"string"}},"additionalProperties":false}`:     `{"b":"2"}`,
+		`{"type":"object","properties":{"b":{"type":"string"}},"additionalProperties":{"x":[1]}}`: `{"a":1,"b":"2"}`,
+		`{"properties":{"b":{"type":"string"}}}`:                                                  `{"b":"2"}`,
+		`{"$ref":"#/$defs/M","$defs":{"M":{"type":"object","additionalProperties":{}}}}`:          `{"a":1,"b":2}`,
+	} {
+		g, err := gateway.New(telling{schema: schema}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Bind("/hooks", "Hooks.Take"); err != nil {
+			t.Fatal(err)
+		}
+		if got := bodyOf(t, serve(g, get("/hooks?a=1&b=2"))); got != want {
+			t.Errorf("by %s the method gets %s, want %s", schema, got, want)
+		}
+	}
+}
+
+// telling is a backend that tells a schema, and answers with the request.
+type telling struct {
+	guessing
+	schema string
+}
+
+func (b telling) Services(context.Context) ([]protocol.ServiceInfo, error) {
+	return []protocol.ServiceInfo{{Name: "Hooks", Methods: []protocol.MethodInfo{{Name: "Take", RequestSchema: b.schema}}}}, nil
+}
+
 func TestBindNamesTheFields(t *testing.T) {
 	g := newOrders(t)
 	for _, test := range []struct {

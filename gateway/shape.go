@@ -64,6 +64,10 @@ type shape struct {
 	Properties map[string]*shape `json:"properties"`
 	Required   []string          `json:"required"`
 	Defs       map[string]*shape `json:"$defs"`
+	Additional json.RawMessage   `json:"additionalProperties"` // a schema, or a truth
+
+	open   bool   // there may be members that Properties does not name
+	others *shape // of such; nil: anything
 }
 
 // readShape returns nil for a schema that is none.
@@ -78,11 +82,31 @@ func readShape(schema string) *shape {
 			s.Defs = defs
 		}
 	}
+	if s != nil {
+		s.readOthers()
+	}
 	return s
 }
 
+// readOthers learns what members there may be beside those that are named: those of
+// a map, and of what may be any value. An object that says nothing of them, as a
+// struct does, has none.
+func (s *shape) readOthers() {
+	switch text := string(s.Additional); text {
+	case "", "null":
+		s.open = s.Type == "" && len(s.Properties) == 0
+	case "true", "false":
+		s.open = text == "true"
+	default:
+		s.open = true
+		if json.Unmarshal(s.Additional, &s.others) != nil {
+			s.others = nil
+		}
+	}
+}
+
 // property finds a member as encoding/json does: by its name, else by its name in
-// another case. A nil shape has none.
+// another case, else among the others. A nil shape has none.
 func (s *shape) property(name string) (canonical string, p *shape) {
 	if s == nil {
 		return name, nil
@@ -95,7 +119,17 @@ func (s *shape) property(name string) (canonical string, p *shape) {
 			return canonical, p
 		}
 	}
-	return name, nil
+	return name, s.others
+}
+
+// takes tells whether there is, or may be, a member of that name. A nil shape says
+// nothing against it.
+func (s *shape) takes(name string) bool {
+	if s == nil || s.open {
+		return true
+	}
+	_, p := s.property(name)
+	return p != nil
 }
 
 // value returns the JSON of what stands as text in a path, a query or a form, or
