@@ -17,7 +17,7 @@ const (
 	// askPause is how long nobody is asked after a failure. It is short, since who
 	// may not ask fails for those who may.
 	askPause = time.Second
-	// askTimeout bounds one question. It takes at most half of its request's time.
+	// askTimeout bounds one question.
 	askTimeout = 2 * time.Second
 )
 
@@ -37,19 +37,41 @@ func newInquiry() *inquiry {
 }
 
 // shapeOf returns the shape of m's request, nil where nobody says. Where the list of
-// services has none, a provider is asked, on behalf of r and in the time of m.
+// services has none, a provider is asked, on behalf of r. What is not known at once
+// is waited for during half of m's time at most, and the rest is left of it.
 func (g *Gateway) shapeOf(r *http.Request, m *protocol.Message) *shape {
 	name := m.ServiceName + "." + m.MethodName
-	listed := g.shapes.ask(r.Context(), g.backend)
-	if listed != nil && (listed.byMethod[name] != nil || listed.services[introspection]) { // the list of a server is whole
+	if listed := g.shapes.known.Load(); listed != nil && listed.fresh() {
+		if listed.tell(name) {
+			return listed.byMethod[name]
+		}
+		if asked := g.inquiry.known.Load(); asked.fresh() {
+			return asked.byMethod[name]
+		}
+	}
+	if m.Timeout > 0 {
+		begun := time.Now()
+		ctx, cancel := context.WithTimeout(r.Context(), m.Timeout/2)
+		defer cancel()
+		defer func() { m.Timeout = max(1, m.Timeout-time.Since(begun)) }()
+		r = r.WithContext(ctx)
+	}
+	return g.learnShape(r, m, name)
+}
+
+// learnShape is shapeOf with the time that the context of r has.
+func (g *Gateway) learnShape(r *http.Request, m *protocol.Message, name string) *shape {
+	if listed := g.shapes.ask(r.Context(), g.backend); listed != nil && listed.tell(name) {
 		return listed.byMethod[name]
 	}
-	begun := time.Now()
 	known := g.inquiry.of(r.Context(), func() (*knownShapes, error) { return g.askForShapes(r, m) })
-	if m.Timeout > 0 {
-		m.Timeout = max(1, m.Timeout-time.Since(begun))
-	}
 	return known.byMethod[name]
+}
+
+// tell tells whether a list of services has the last word on a method: it has its
+// shape, or is the list of a server, which is whole.
+func (k *knownShapes) tell(name string) bool {
+	return k.byMethod[name] != nil || k.services[introspection]
 }
 
 // of returns what is known, after ask where that was long ago. Who knows something
@@ -91,7 +113,7 @@ func (i *inquiry) of(ctx context.Context, ask func() (*knownShapes, error)) *kno
 func (g *Gateway) askForShapes(r *http.Request, m *protocol.Message) (*knownShapes, error) {
 	question := &protocol.Message{Header: protocol.Header{
 		SerializeType: protocol.SerializeTypeJSON, ServiceName: introspection, MethodName: listing,
-		MetaData: m.MetaData, Timeout: shortest(m.Timeout/2, askTimeout),
+		MetaData: m.MetaData, Timeout: askTimeout,
 	}}
 	res, err := g.sendJSON(r, question, []byte("{}"))
 	if err != nil {

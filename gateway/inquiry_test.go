@@ -159,3 +159,52 @@ func TestProvidersThatAreSlowToTellTheirTypes(t *testing.T) {
 		}
 	})
 }
+
+// Who waits for what another asks waits no longer than for a question of its own.
+func TestCallersDoNotOutwaitTheQuestionsOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newCrowded(t, &introspected{answer: func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}})
+		var patient sync.WaitGroup
+		patient.Go(func() { expect(t, serve(g, get("/zones/7")), http.StatusOK, `{"C":7}`) })
+		synctest.Wait()
+		begun, r := time.Now(), get("/zones/8")
+		r.Header.Set("Timeout", "100ms")
+		expect(t, serve(g, r), http.StatusOK, `{"C":8}`)
+		if took := time.Since(begun); took != 50*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+		patient.Wait()
+	})
+}
+
+// unlisted is a backend that has no list of providers yet.
+type unlisted struct{ guessing }
+
+func (unlisted) Services(ctx context.Context) ([]protocol.ServiceInfo, error) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(10 * time.Second): // of its own
+	}
+	return nil, protocol.NewError(protocol.Unavailable, "no list yet")
+}
+
+func TestAListThatIsSlowTakesHalfOfTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, err := gateway.New(unlisted{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Bind("GET /zones/{a}", "Zones.Get"); err != nil {
+			t.Fatal(err)
+		}
+		begun, r := time.Now(), get("/zones/7")
+		r.Header.Set("Timeout", "100ms")
+		expect(t, serve(g, r), http.StatusOK, `{"a":7}`)
+		if took := time.Since(begun); took != 50*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
