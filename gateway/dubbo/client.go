@@ -152,13 +152,16 @@ func (c *Client) listed(ctx context.Context) ([]string, error) {
 	case len(endpoints) == 0:
 		return nil, notSent(protocol.Unavailable, "nobody provides %s", c.inter)
 	}
-	return endpoints, c.prepare(endpoints)
+	return c.prepare(endpoints)
 }
 
-// prepare makes the clients of endpoints that are new, and forgets the others.
-func (c *Client) prepare(endpoints []string) error {
+// prepare makes the clients of endpoints that are new, and forgets the others. It
+// returns the endpoints that can be called: anybody may write nonsense into a
+// registry, and it speaks against nobody else. The error is that of nonsense alone.
+func (c *Client) prepare(endpoints []string) ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var refused error
 	for _, e := range endpoints {
 		if c.clients[e] != nil {
 			continue
@@ -170,7 +173,8 @@ func (c *Client) prepare(endpoints []string) error {
 			MaxResponse:    c.option.MaxResponse,
 		})
 		if err != nil {
-			return notSent(protocol.InvalidArgument, "a provider of %s: %w", c.inter, err)
+			refused = notSent(protocol.InvalidArgument, "a provider of %s: %w", c.inter, err)
+			continue
 		}
 		c.clients[e] = client
 	}
@@ -181,7 +185,14 @@ func (c *Client) prepare(endpoints []string) error {
 			}
 		}
 	}
-	return nil
+	if refused == nil {
+		return endpoints, nil
+	}
+	usable := slices.DeleteFunc(slices.Clone(endpoints), func(e string) bool { return c.clients[e] == nil })
+	if len(usable) == 0 {
+		return nil, refused
+	}
+	return usable, nil
 }
 
 // header adds what Dubbo's clients send.

@@ -252,6 +252,17 @@ func TestClientGoesFromOneProviderToTheNext(t *testing.T) {
 	wantError(t, gone.Call(t.Context(), "UserProvider.Count", nil, nil), protocol.Unavailable, protocol.NotSent)
 }
 
+// Nonsense in a registry costs nobody a call.
+func TestClientLeavesOutEndpointsThatAreNone(t *testing.T) {
+	good := serve(t, &dubbo.Option{ShortNames: true}) + "/" + inter
+	c := dial(t, at("http://10.0.0.9:-1/"+inter, good, "http://10.0.0.9:http/"+inter, "no URL"), nil)
+	for range 5 { // each has its turn
+		if err := c.Call(t.Context(), "UserProvider.Count", nil, nil); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestClientWithoutProviders(t *testing.T) {
 	c := dial(t, at(), nil)
 	wantError(t, c.Call(t.Context(), "UserProvider.Count", nil, nil), protocol.Unavailable, protocol.NotSent)

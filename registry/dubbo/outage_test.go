@@ -281,9 +281,9 @@ func TestEndpoints(t *testing.T) {
 	r := open(t, o)
 	leaving := provider("10.0.0.3:1")
 	leaving.Draining = true
-	register(t, r, provider("10.0.0.1:1"), provider("10.0.0.2:1/rpc/users"), leaving,
+	register(t, r, provider("10.0.0.1:1"), provider("10.0.0.2:1/rpc/users"), leaving, provider("10.0.0.5:http"),
 		registry.Provider{Network: "dubbo", Addr: "10.0.0.4:1"})
-	waitFor(t, r, registry.Fresh, "10.0.0.4:1", "10.0.0.1:1", "10.0.0.2:1/rpc/users", "10.0.0.3:1")
+	waitFor(t, r, registry.Fresh, "10.0.0.4:1", "10.0.0.1:1", "10.0.0.2:1/rpc/users", "10.0.0.3:1", "10.0.0.5:http")
 	got, err := r.Endpoints(t.Context())
 	if want := []string{"http://10.0.0.1:1/" + users, "http://10.0.0.2:1/rpc/users"}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("%q, %v, want %q", got, err, want)

@@ -91,17 +91,24 @@ func (o *Option) nodeOf(p registry.Provider) (string, error) {
 }
 
 // splitAddr returns an address as a URL has it. One that is not host:port, with a
-// path or without, is not simple: a URL cannot hold it, so 0.0.0.0:0 stands there.
+// path or without, or has no port that can be dialled, is not simple: a URL cannot
+// hold it, so 0.0.0.0:0 stands there.
 func (o *Option) splitAddr(addr string) (host, path string, simple bool) {
 	host, path, found := strings.Cut(addr, "/")
 	if !found {
 		path = o.Interface
 	}
-	_, _, err := net.SplitHostPort(host)
-	if err != nil || strings.ContainsFunc(addr, notInURL) || found && (path == o.Interface || path == "") {
+	_, port, err := net.SplitHostPort(host)
+	if err != nil || !isPort(port) || strings.ContainsFunc(addr, notInURL) || found && (path == o.Interface || path == "") {
 		return "0.0.0.0:0", o.Interface, false
 	}
 	return host, path, true
+}
+
+// isPort tells a port as a URL has it: a number from 1 to 65535.
+func isPort(text string) bool {
+	port, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && port > 0
 }
 
 // notInURL tells the characters that mean something in a URL, or need an escape.

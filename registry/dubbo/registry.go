@@ -194,7 +194,7 @@ func (r *Registry) Watch() (registry.Watcher, error) { return r.feed.Watch() }
 
 // Endpoints returns the URLs at which the providers that take calls are reached,
 // sorted: "http://host:port/path". Providers of other protocols than jsonrpc and
-// http are left out. It waits as Providers does.
+// http are left out, and those whose address no URL holds. It waits as Providers does.
 func (r *Registry) Endpoints(ctx context.Context) ([]string, error) {
 	providers, _, err := r.Providers(ctx)
 	if err != nil {

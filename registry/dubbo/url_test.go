@@ -177,6 +177,26 @@ func TestNodesThatAreNone(t *testing.T) {
 	}
 }
 
+// What no URL holds is written beside one, and is nobody's endpoint.
+func TestAddressesThatNoURLHolds(t *testing.T) {
+	o := options(Option{})
+	for addr, want := range map[string]bool{
+		"10.0.0.7:1": true, "10.0.0.7:65535/rpc/users": true, "[::1]:80": true,
+		"10.0.0.7": false, "10.0.0.7:-1": false, "10.0.0.7:0": false, "10.0.0.7:http": false, "10.0.0.7:65536": false, "10.0.0.7:": false,
+	} {
+		if _, _, simple := o.splitAddr(addr); simple != want {
+			t.Errorf("%s: %v", addr, simple)
+		}
+		node, err := o.nodeOf(registry.Provider{Network: "jsonrpc", Addr: addr})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, ok, err := o.providerOf(node); err != nil || !ok || p.Addr != addr {
+			t.Errorf("%s is read as %s, %v, %v", addr, p.Addr, ok, err)
+		}
+	}
+}
+
 func TestOptionsAreChecked(t *testing.T) {
 	good := Option{Servers: []string{"a:1"}, Interface: "I"}
 	for field, spoil := range map[string]func(*Option){
