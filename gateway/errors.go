@@ -85,7 +85,8 @@ func (g *Gateway) outward(m *protocol.Message, err error) error {
 
 // writeErrorHeader is what each form's errors have in common.
 func writeErrorHeader(h http.Header, err error) {
-	h.Del("Content-Encoding")
+	h.Del("Content-Encoding") // of the answer that it takes the place of
+	h.Del("Content-Length")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set(headerOutcome, protocol.OutcomeOf(err).String())
 	var e *protocol.Error

@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -49,6 +50,26 @@ func TestRecover(t *testing.T) {
 	}
 	if w := ask(wrap(answering(http.StatusTeapot, "tea")), get()); w.Code != http.StatusTeapot {
 		t.Errorf("answered %d", w.Code)
+	}
+}
+
+// What a handler said of its body before it panicked is not true of the error.
+func TestRecoverAnswersInWhole(t *testing.T) {
+	h := middleware.Recover(func(*http.Request, any, []byte) {})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "5")
+		w.Header().Set("Content-Encoding", "br")
+		panic("spilt ink")
+	}))
+	web := httptest.NewServer(h)
+	defer web.Close()
+	res, err := web.Client().Get(web.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusInternalServerError || !json.Valid(body) || res.Header.Get("Content-Encoding") != "" {
+		t.Errorf("answered %d %q, %v", res.StatusCode, body, err)
 	}
 }
 
