@@ -53,7 +53,12 @@ func Breaker(o BreakerOption) gateway.Middleware {
 			}
 			seen := &recorder{ResponseWriter: w}
 			begun, result := time.Now(), breaker.Failure // of a panic
-			defer func() { b.Report(pass, result) }()
+			defer func() {
+				if r.Context().Err() != nil { // also where the handler panics because of that
+					result = breaker.Ignored
+				}
+				b.Report(pass, result)
+			}()
 			next.ServeHTTP(seen, r)
 			result = judge(r, seen.status, begun)
 		})
@@ -66,8 +71,6 @@ const leastPatience = 50 * time.Millisecond
 
 func judge(r *http.Request, status int, begun time.Time) breaker.Result {
 	switch {
-	case r.Context().Err() != nil:
-		return breaker.Ignored
 	case status == http.StatusGatewayTimeout && (time.Since(begun) < leastPatience || isImpatient(r.Header)):
 		return breaker.Ignored
 	case status >= http.StatusInternalServerError && status != http.StatusNotImplemented:

@@ -235,6 +235,23 @@ func TestBreakerCountsPanics(t *testing.T) {
 	}
 }
 
+// A handler that passes a body on aborts by a panic when the caller leaves.
+func TestBreakerCountsNoPanicForACallerThatLeft(t *testing.T) {
+	h := middleware.Breaker(middleware.BreakerOption{Threshold: 1, Window: time.Hour})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Context().Err() != nil {
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	if !aborted(h, get().WithContext(left)) {
+		t.Fatal("the panic did not pass")
+	}
+	if w := ask(h, get()); w.Code != http.StatusOK {
+		t.Errorf("answered %d", w.Code)
+	}
+}
+
 // preflight asks what origin may do.
 func preflight(origin, method, header string) *http.Request {
 	r := httptest.NewRequest(http.MethodOptions, "/Arith/Add", nil)
