@@ -105,6 +105,10 @@ func (g *Gateway) serveCalls(w http.ResponseWriter, r *http.Request) {
 		(*rest).ServeHTTP(w, r)
 	default:
 		allow := g.routeMethods(r)
+		if _, pattern := g.mux.Handler(r); pattern != "/" { // registered since r was matched
+			g.mux.ServeHTTP(w, r)
+			return
+		}
 		if isBridge || isCall && (allow == "" || g.provides(r, service)) {
 			allow = strings.TrimPrefix(allow+", "+http.MethodPost, ", ")
 		}
@@ -156,7 +160,10 @@ func splitPath(u *url.URL) (service, method string, ok bool) {
 // routeMethods returns the methods of HTTP, as in Allow, that were registered for
 // the path of r, which has another; empty where there are none.
 func (g *Gateway) routeMethods(r *http.Request) string {
-	unmatched, _ := g.routes.Handler(r)
+	unmatched, pattern := g.routes.Handler(r)
+	if pattern != "" { // a redirection, or a route that was registered since r was matched
+		return ""
+	}
 	asked := &probe{header: make(http.Header)}
 	unmatched.ServeHTTP(asked, r)
 	return asked.header.Get("Allow")

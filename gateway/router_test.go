@@ -220,6 +220,44 @@ func testRoutesOfTwoSegments(t *testing.T, g *gateway.Gateway) {
 	}
 }
 
+// registering is a backend that registers a route when it is asked what it provides.
+type registering struct {
+	listed
+	register func()
+}
+
+// Services implements gateway.Backend.
+func (b *registering) Services(ctx context.Context) ([]protocol.ServiceInfo, error) {
+	b.register()
+	return b.listed.Services(ctx)
+}
+
+// A route serves the request that it overtakes, and never runs with nobody to hear it.
+func TestRoutesThatComeWhileServing(t *testing.T) {
+	backend := new(registering)
+	g, err := gateway.New(backend, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Handle("GET /view/health", http.HandlerFunc(say("well"))); err != nil {
+		t.Fatal(err)
+	}
+	ran := 0
+	backend.register = func() {
+		err := g.Handle("POST /view/{what}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ran++
+			fmt.Fprint(w, r.PathValue("what"))
+		}))
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	expect(t, serve(g, post("/view/health", `{}`)), http.StatusOK, "health")
+	if ran != 1 {
+		t.Errorf("the handler ran %d times", ran)
+	}
+}
+
 // Where no list tells of services, as in a list of providers written by hand, a POST
 // is passed on.
 func TestRoutesBesideServicesThatNobodyLists(t *testing.T) {
