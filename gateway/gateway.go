@@ -37,6 +37,7 @@ type Gateway struct {
 	// Guarded by mu:
 	closed     bool
 	middleware []Middleware
+	chained    int // how many of middleware stand in chain
 	bindings   []Binding
 }
 

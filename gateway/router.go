@@ -16,13 +16,19 @@ type Middleware = func(http.Handler) http.Handler
 
 // Use puts middleware round everything that the gateway serves, inside what Use
 // put there before: the first is outermost. It holds for requests that arrive
-// afterwards.
+// afterwards. All of it is put round anew, so each may be called again.
 func (g *Gateway) Use(middleware ...Middleware) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.middleware = append(g.middleware, middleware...)
-	chain := wrap(g.mux, g.middleware)
-	g.chain.Store(&chain)
+	all := g.middleware
+	g.mu.Unlock()
+	chain := wrap(g.mux, all) // without the lock: middleware may register routes
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(all) >= g.chained { // else that of a later Use, which has these too, is there already
+		g.chained = len(all)
+		g.chain.Store(&chain)
+	}
 }
 
 // wrap composes middleware round h, the first outermost.

@@ -6,7 +6,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sinew-rpc/sinew/gateway"
@@ -145,6 +147,46 @@ func TestMiddlewareOfOthers(t *testing.T) {
 	res := serve(g, post("/api/Arith/Add", `{"A":1,"B":1}`))
 	if body, err := io.ReadAll(res.Body); err != nil || string(body) != `{"C":2}` {
 		t.Errorf("%s, %v", body, err)
+	}
+}
+
+// Middleware may register routes of its own where it is made.
+func TestMiddlewareThatRegisters(t *testing.T) {
+	g := newGateway(t, "beside", newArith(), nil)
+	if err := g.Bind("GET /sums/{A}", "Arith.Add"); err != nil {
+		t.Fatal(err)
+	}
+	bound := 0
+	g.Use(mark("first"), func(next http.Handler) http.Handler {
+		if err := g.Handle("GET /ping", http.HandlerFunc(say("pong"))); err != nil {
+			t.Error(err)
+		}
+		bound = len(g.Bindings())
+		return next
+	})
+	res := serve(g, get("/ping"))
+	expect(t, res, 200, "pong")
+	if res.Header.Get("X-Way") != "first" || bound != 1 {
+		t.Errorf("it went by %q, and %d routes were bound", res.Header.Get("X-Way"), bound)
+	}
+}
+
+// What several goroutines put round a gateway all holds when they have.
+func TestMiddlewareFromManySides(t *testing.T) {
+	g := newGateway(t, "beside", newArith(), nil)
+	var sides sync.WaitGroup
+	for i := range 20 {
+		sides.Go(func() {
+			name := fmt.Sprint(i)
+			g.Use(mark(name))
+			if way := serve(g, get("/")).Header["X-Way"]; !slices.Contains(way, name) {
+				t.Errorf("a request after Use(%s) went by %v", name, way)
+			}
+		})
+	}
+	sides.Wait()
+	if way := serve(g, get("/")).Header["X-Way"]; len(way) != 20 {
+		t.Errorf("it went by %v", way)
 	}
 }
 
