@@ -50,7 +50,11 @@ func NewClientCollector(c client.SGClient, option *Option) (prom.Collector, erro
 	if c == nil {
 		return nil, errors.New("prometheus: the client is nil")
 	}
-	o, err := option.complete()
+	own := []string{"state", "breaker"}
+	if option != nil && option.PerProvider {
+		own = append(own, "provider")
+	}
+	o, err := option.complete(own...)
 	if err != nil {
 		return nil, err
 	}

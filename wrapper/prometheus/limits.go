@@ -28,7 +28,7 @@ func NewBreakerCollector(b *wrapper.Breaker, option *Option) (prom.Collector, er
 	if b == nil {
 		return nil, errors.New("prometheus: the Breaker is nil")
 	}
-	o, err := option.complete()
+	o, err := option.complete("method")
 	if err != nil {
 		return nil, err
 	}

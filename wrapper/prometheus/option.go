@@ -12,7 +12,8 @@ type Option struct {
 	// Namespace begins each name. The default is "sinew".
 	Namespace string
 	// Labels are on every metric, to tell clients or servers of one process
-	// apart. They must not be changed afterwards.
+	// apart. They must not have the name of a label that a metric has of itself, nor
+	// be changed afterwards.
 	Labels prom.Labels
 	// Buckets are the upper bounds of the histograms, in seconds, ascending.
 	// The default is DefaultBuckets().
@@ -43,8 +44,9 @@ const defaultMaxProviders = 256
 // library makes them wider.
 const nativeBuckets = 160
 
-// complete returns o checked, with its defaults filled in.
-func (o *Option) complete() (Option, error) {
+// complete returns o checked, with its defaults filled in, for metrics that have
+// labels of these names of themselves.
+func (o *Option) complete(own ...string) (Option, error) {
 	var c Option
 	if o != nil {
 		c = *o
@@ -66,6 +68,11 @@ func (o *Option) complete() (Option, error) {
 	}
 	if c.MaxProviders == 0 {
 		c.MaxProviders = defaultMaxProviders
+	}
+	for _, name := range own {
+		if _, taken := c.Labels[name]; taken {
+			return c, fmt.Errorf("prometheus: Option.Labels has %q, which is a label of the metrics themselves", name)
+		}
 	}
 	// The library checks names when a metric is made: see whether it would.
 	probe := prom.NewDesc(c.Namespace+"_calls_total", "probe", nil, c.Labels)

@@ -307,6 +307,42 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// A label that a metric has of itself is refused where the option is, and not by a
+// panic of the library when it is registered or first measured.
+func TestLabelsThatClash(t *testing.T) {
+	sys := start(t, nil, false)
+	c, s := sys.client, sys.server
+	makers := map[string]func(*prometheus.Option) (prom.Collector, error){
+		"recorder": func(o *prometheus.Option) (prom.Collector, error) { return prometheus.NewRecorder(o) },
+		"server":   func(o *prometheus.Option) (prom.Collector, error) { return prometheus.NewServerCollector(s, o) },
+		"client":   func(o *prometheus.Option) (prom.Collector, error) { return prometheus.NewClientCollector(c, o) },
+		"breaker": func(o *prometheus.Option) (prom.Collector, error) {
+			return prometheus.NewBreakerCollector(new(wrapper.Breaker), o)
+		},
+		"concurrency": func(o *prometheus.Option) (prom.Collector, error) {
+			return prometheus.NewConcurrencyCollector(new(wrapper.ConcurrencyLimit), o)
+		},
+	}
+	own := map[string][]string{
+		"recorder": {"service", "method", "provider", "code", "le"}, "server": {"reason"}, "client": {"state", "breaker", "provider"}, "breaker": {"method"},
+	}
+	for name, make := range makers {
+		for _, label := range []string{"service", "method", "provider", "code", "le", "reason", "state", "breaker"} {
+			collector, err := make(&prometheus.Option{PerProvider: true, Labels: prom.Labels{label: "x"}})
+			if clashes := slices.Contains(own[name], label); clashes != (err != nil) || clashes && !strings.Contains(err.Error(), "Option.Labels") {
+				t.Errorf("%s with the label %q: %v", name, label, err)
+			} else if !clashes {
+				if err := prom.NewPedanticRegistry().Register(collector); err != nil {
+					t.Errorf("%s with the label %q: %v", name, label, err)
+				}
+			}
+		}
+	}
+	if _, err := prometheus.NewClientCollector(c, &prometheus.Option{Labels: prom.Labels{"provider": "x"}}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestMeasuringAllocatesNothing(t *testing.T) {
 	r, err := prometheus.NewRecorder(&prometheus.Option{NativeBucketFactor: 1.1})
 	if err != nil {

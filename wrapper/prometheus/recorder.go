@@ -44,7 +44,7 @@ type family struct {
 // NewRecorder returns a Recorder, to be registered by the caller. A nil option is
 // a zero one. The error names the field that cannot be used.
 func NewRecorder(option *Option) (*Recorder, error) {
-	o, err := option.complete()
+	o, err := option.complete("service", "method", "provider", "code", "le") // the last is the histograms'
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func NewServerCollector(s *server.SGServer, option *Option) (prom.Collector, err
 	if s == nil {
 		return nil, errors.New("prometheus: the server is nil")
 	}
-	o, err := option.complete()
+	o, err := option.complete("reason")
 	if err != nil {
 		return nil, err
 	}
