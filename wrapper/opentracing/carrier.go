@@ -53,14 +53,20 @@ func plainValue(value string) bool {
 	return !strings.ContainsAny(value, "\r\n\x00") && utf8.ValidString(value)
 }
 
-// inject returns a context whose calls carry span.
-func inject(ctx context.Context, tracer ot.Tracer, span ot.Span) context.Context {
+// passedOnKey is the context key of the size of the metadata that the message of a
+// call brings of itself, in bytes.
+type passedOnKey struct{}
+
+// inject returns a context whose calls carry span. All calls carry further metadata
+// of beside bytes.
+func inject(ctx context.Context, tracer ot.Tracer, span ot.Span, beside int) context.Context {
 	carried := make(outgoing)
 	if err := tracer.Inject(span.Context(), ot.TextMap, carried); err != nil {
 		span.LogKV("event", "the span does not travel", "message", err.Error())
 		return ctx
 	}
-	if size := protocol.MetaSize(carried) + protocol.MetaSize(protocol.OutgoingMeta(ctx)); size > maxCarried {
+	passedOn, _ := ctx.Value(passedOnKey{}).(int)
+	if size := protocol.MetaSize(carried) + protocol.MetaSize(protocol.OutgoingMeta(ctx)) + passedOn + beside; size > maxCarried {
 		span.LogKV("event", "the span does not travel", "message", "it does not fit into the metadata", "size", size)
 		return ctx
 	}

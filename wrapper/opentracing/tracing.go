@@ -90,7 +90,8 @@ func (t *Tracing) WrapCall(option *client.SGOption, next client.CallFunc) client
 		}
 		m, raw := req.(*protocol.Message)
 		if raw {
-			req = supersede(tracer, span, m)
+			m = supersede(tracer, span, m)
+			req, ctx = m, context.WithValue(ctx, passedOnKey{}, protocol.MetaSize(m.MetaData))
 		}
 		return during(span, true, func() error {
 			err := next(ot.ContextWithSpan(ctx, span), serviceMethod, req, resp)
@@ -103,10 +104,14 @@ func (t *Tracing) WrapCall(option *client.SGOption, next client.CallFunc) client
 }
 
 // WrapAttempt implements client.AttemptWrapper.
-func (t *Tracing) WrapAttempt(_ *client.SGOption, next client.AttemptFunc) client.AttemptFunc {
+func (t *Tracing) WrapAttempt(option *client.SGOption, next client.AttemptFunc) client.AttemptFunc {
 	tracer := t.tracer()
 	if tracer == nil {
 		return next
+	}
+	beside := 0
+	if option != nil {
+		beside = protocol.MetaSize(option.MetaData)
 	}
 	return func(ctx context.Context, a *client.Attempt) error {
 		span := tracer.StartSpan(attemptName, childOf(ctx), ext.SpanKindRPCClient)
@@ -115,7 +120,7 @@ func (t *Tracing) WrapAttempt(_ *client.SGOption, next client.AttemptFunc) clien
 		span.SetTag(TagProvider, a.Provider.ProviderKey)
 		ext.PeerAddress.Set(span, a.Provider.Addr)
 		return during(span, true, func() error {
-			return next(inject(ot.ContextWithSpan(ctx, span), tracer, span), a)
+			return next(inject(ot.ContextWithSpan(ctx, span), tracer, span, beside), a)
 		})
 	}
 }

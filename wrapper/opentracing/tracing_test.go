@@ -38,6 +38,12 @@ type relay struct {
 
 func startRelay(t *testing.T, more ...client.Wrapper) *relay {
 	t.Helper()
+	return startRelayCarrying(t, nil, more...)
+}
+
+// startRelayCarrying is startRelay with metadata for every call.
+func startRelayCarrying(t *testing.T, meta map[string]string, more ...client.Wrapper) *relay {
+	t.Helper()
 	r := &relay{tracer: mocktracer.New()}
 	traced := &opentracing.Tracing{Tracer: r.tracer}
 	network := transport.NewMemNetwork()
@@ -64,7 +70,7 @@ func startRelay(t *testing.T, more ...client.Wrapper) *relay {
 	go func() { served <- s.Serve("mem", "relay", nil) }()
 	<-s.Listening()
 	op := client.DefaultSGOption
-	op.Mem, op.AllowLocal, op.AppKey = network, true, "relays"
+	op.Mem, op.AllowLocal, op.AppKey, op.MetaData = network, true, "relays", meta
 	op.Registry = registry.NewPeer2PeerRegistry().WithProvider(registry.Provider{ProviderKey: "mem@relay", Network: "mem", Addr: "relay"})
 	op.Wrappers = append(more, traced)
 	if r.client, err = client.NewSGClient(op); err != nil {
@@ -295,6 +301,34 @@ func TestBaggageThatDoesNotFit(t *testing.T) {
 		if logs := by["attempt Relay.Echo"].Logs(); len(logs) != 1 || !strings.Contains(logs[0].Fields[0].ValueString, "does not travel") {
 			t.Errorf("the span says %v", logs)
 		}
+	})
+}
+
+// Whatever brings the metadata, a call that fits without its span is made without.
+func TestASpanThatDoesNotFitBesideWhatACallBrings(t *testing.T) {
+	large := map[string]string{"x-large": strings.Repeat("x", 16_350)}
+	t.Run("a message's own", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := startRelay(t)
+			m := &protocol.Message{
+				Header: protocol.Header{SerializeType: protocol.SerializeTypeJSON, ServiceName: "Relay", MethodName: "Echo", MetaData: large},
+				Body:   []byte("{}"),
+			}
+			if _, err := r.client.Do(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+			if logs := r.spans(t, 3)["attempt Relay.Echo"].Logs(); len(logs) != 1 || !strings.Contains(logs[0].Fields[0].ValueString, "does not travel") {
+				t.Errorf("the span says %v", logs)
+			}
+		})
+	})
+	t.Run("an option's", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := startRelayCarrying(t, large)
+			if _, err := client.Invoke[Word](t.Context(), r.client, "Relay.Echo", &Word{}); err != nil {
+				t.Fatal(err)
+			}
+		})
 	})
 }
 
