@@ -133,7 +133,11 @@ func (b *tokenBucket) leave(place *list.Element) bool {
 	b.waiting.Remove(place)
 	if b.waiting.Len() == 0 {
 		b.timer.Stop()
-		b.next.CancelAt(time.Now())
+		back := time.Now()
+		if b.due.Before(back) { // the timer is late, and what is overdue is not taken back
+			back = b.due
+		}
+		b.next.CancelAt(back)
 		b.next = nil
 	}
 	return true

@@ -184,6 +184,26 @@ func TestALateTimerLosesNoToken(t *testing.T) {
 	})
 }
 
+// Who gives up when the token is due, and the timer is not yet there, leaves it.
+func TestALateTimerLosesNoTokenOfTheLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewRateLimiter(10, 1).(*tokenBucket)
+		_ = l.TryAcquire(t.Context())
+		ctx, cancel := context.WithCancel(t.Context())
+		granted := queueUp(l, ctx)
+		l.timer.Stop()
+		time.Sleep(150 * time.Millisecond)
+		cancel()
+		if got := granted(); got[0] != -150*time.Millisecond {
+			t.Errorf("%v", got)
+		}
+		if err := l.TryAcquire(t.Context()); err != nil {
+			t.Error(err)
+		}
+		wantRefused(t, l.TryAcquire(t.Context()), 100*time.Millisecond) // one, and no more
+	})
+}
+
 // However callers come, give up and try, no token comes early, and while the
 // queue is not empty none is lost.
 func TestTokensAreKeptCountOf(t *testing.T) {
