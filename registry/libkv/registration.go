@@ -189,6 +189,16 @@ func (r *registration) attempt() error {
 	if r.ctx.Err() != nil {
 		return err
 	}
+	if note := r.book(gen, err); note != nil {
+		note()
+	}
+	return err
+}
+
+// book notes what became of an attempt to write gen, and wakes who waits for it. It
+// returns what is to be logged, nil for nothing: a log handler is foreign code, which
+// may ask whether r is registered, so no lock is held for it.
+func (r *registration) book(gen uint64, err error) (note func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.tried, r.err = max(r.tried, gen), err
@@ -196,27 +206,31 @@ func (r *registration) attempt() error {
 	if err == nil {
 		r.written, r.confirmed = max(r.written, gen), now
 	}
-	r.tellLocked(now)
 	if r.progress != nil {
 		close(r.progress)
 		r.progress = nil
 	}
-	return err
+	return r.noteLocked(now)
 }
 
-// tellLocked logs whether the provider is registered, when that changed.
-func (r *registration) tellLocked(now time.Time) {
+// noteLocked returns what logs whether the provider is registered, nil where that
+// has not changed.
+func (r *registration) noteLocked(now time.Time) (note func()) {
+	err, unseen := r.err, now.Sub(r.confirmed)
 	switch {
-	case r.err == nil && !r.announced:
-		log.Infof("libkv: %s is registered under %s", r.name, r.w.parent)
-		r.announced = true
-	case errors.Is(r.err, registry.ErrSuperseded) && r.announced:
-		r.tellSuperseded(r.err)
-		r.announced = false
-	case r.err != nil && r.announced && now.Sub(r.confirmed) >= r.want.ttl:
-		log.Warningf("libkv: %s counts as not registered, since it was not refreshed for %v; trying again until it is: %v", r.name, now.Sub(r.confirmed).Round(time.Second), r.err)
-		r.announced = false
+	case err == nil && !r.announced:
+		note = func() { log.Infof("libkv: %s is registered under %s", r.name, r.w.parent) }
+	case errors.Is(err, registry.ErrSuperseded) && r.announced:
+		note = func() { r.tellSuperseded(err) }
+	case err != nil && r.announced && unseen >= r.want.ttl:
+		note = func() {
+			log.Warningf("libkv: %s counts as not registered, since it was not refreshed for %v; trying again until it is: %v", r.name, unseen.Round(time.Second), err)
+		}
 	}
+	if note != nil {
+		r.announced = err == nil
+	}
+	return note
 }
 
 // beat looks for the entry and renews it, or writes it anew and announces that,
