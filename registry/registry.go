@@ -19,7 +19,8 @@ type Registry interface {
 	//
 	// It returns a *[ProviderError] or an *[AppKeyError] for arguments that
 	// cannot be listed, [ErrClosed] after Close, and ctx's error when that
-	// ends first. p and what it refers to stay the caller's.
+	// ends first. A Draining p whose key another instance has now changes nothing
+	// of that: [ErrSuperseded]. p and what it refers to stay the caller's.
 	Register(ctx context.Context, o RegisterOption, p ...Provider) error
 
 	// Unregister removes p by ProviderKey. An entry whose Started differs from

@@ -37,19 +37,26 @@ func (r *Registry) do(ctx context.Context, run func(*session) error) error {
 }
 
 // write puts e in place of whatever else has its key: an older state of it, or
-// what its predecessor at that address left behind.
+// what its predecessor at that address left behind. One that drains leaves its
+// successor there, and returns registry.ErrSuperseded.
 func (r *Registry) write(s *session, e entry) error {
-	return s.swap(r.providers, e.node, func(child string) bool {
+	return s.swap(r.providers, e.node, func(child string) (bool, error) {
 		p, ok := r.same(child)
-		return ok && p.ProviderKey == e.provider.ProviderKey
+		if !ok || p.ProviderKey != e.provider.ProviderKey {
+			return false, nil
+		}
+		if e.yieldsTo(p) {
+			return false, e.superseded()
+		}
+		return true, nil
 	})
 }
 
 // remove takes p away, unless a successor stands at its address.
 func (r *Registry) remove(s *session, p registry.Provider) error {
-	return s.swap(r.providers, "", func(child string) bool {
+	return s.swap(r.providers, "", func(child string) (bool, error) {
 		listed, ok := r.same(child)
-		return ok && listed.ProviderKey == p.ProviderKey && !listed.Supersedes(p)
+		return ok && listed.ProviderKey == p.ProviderKey && !listed.Supersedes(p), nil
 	})
 }
 

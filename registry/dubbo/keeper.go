@@ -9,6 +9,7 @@ import (
 
 	"github.com/sinew-rpc/sinew/internal/backoff"
 	"github.com/sinew-rpc/sinew/internal/log"
+	"github.com/sinew-rpc/sinew/registry"
 )
 
 // refreshPause is the least time between two lists that Refresh asked for.
@@ -90,7 +91,7 @@ func (k *keeper) announce() error {
 	}
 	err := k.session.makePath(k.consumers)
 	if err == nil {
-		err = k.session.swap(k.consumers, k.option.consumerNode(k.started), func(string) bool { return false })
+		err = k.session.swap(k.consumers, k.option.consumerNode(k.started), func(string) (bool, error) { return false, nil })
 	}
 	if answered(err) {
 		log.Errorf("registry/dubbo: %s: this process is not listed as a consumer: %v", k.option.Interface, err)
@@ -194,7 +195,10 @@ func (k *keeper) restore(present map[string]bool) error {
 // session: the list can still be read, and the next poll tries again.
 func (k *keeper) rewrite(e entry) error {
 	err := k.write(k.session, e)
-	if answered(err) {
+	switch {
+	case errors.Is(err, registry.ErrSuperseded):
+		return nil // it drains: whoever registered it unregisters it
+	case answered(err):
 		log.Errorf("registry/dubbo: %s: %s is not registered: %v", k.option.Interface, e.provider.ProviderKey, err)
 		return nil
 	}
@@ -202,11 +206,11 @@ func (k *keeper) rewrite(e entry) error {
 }
 
 // succeeded reports whether another entry with e's key is present that is not
-// known to be older.
+// known to be older, or any of another instance where e drains.
 func (k *keeper) succeeded(e entry, present map[string]bool) bool {
 	for child := range present {
 		p, ok := k.same(child)
-		if ok && p.ProviderKey == e.provider.ProviderKey && (!p.Supersedes(e.provider) || p.Started.After(e.provider.Started)) {
+		if ok && p.ProviderKey == e.provider.ProviderKey && (!p.Supersedes(e.provider) || p.Started.After(e.provider.Started) || e.yieldsTo(p)) {
 			return true
 		}
 	}

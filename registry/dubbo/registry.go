@@ -2,6 +2,8 @@ package dubbo
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -39,6 +41,17 @@ type Registry struct {
 type entry struct {
 	provider registry.Provider
 	node     string
+}
+
+// yieldsTo reports whether e leaves its key to listed, which has it: nobody says of
+// another instance that it drains.
+func (e entry) yieldsTo(listed registry.Provider) bool {
+	return e.provider.Draining && listed.Supersedes(e.provider)
+}
+
+// superseded says why e is not written.
+func (e entry) superseded() error {
+	return fmt.Errorf("%s is not marked as draining: %w", e.provider.ProviderKey, registry.ErrSuperseded)
 }
 
 var (
@@ -107,22 +120,44 @@ func (r *Registry) Register(ctx context.Context, o registry.RegisterOption, p ..
 		}
 		entries[i] = entry{p, node}
 	}
-	r.mu.Lock()
-	for _, e := range entries {
-		r.wanted[e.provider.ProviderKey] = e
+	entries, superseded := r.want(entries)
+	if superseded != nil && len(entries) == 0 {
+		return superseded
 	}
-	r.mu.Unlock()
-	return r.do(ctx, func(s *session) error {
-		for _, e := range entries {
-			if !r.wants(e) {
-				continue // an Unregister or another Register came first
-			}
-			if err := r.write(s, e); err != nil {
-				return err
-			}
+	return errors.Join(superseded, r.do(ctx, func(s *session) error { return r.writeAll(s, entries) }))
+}
+
+// want makes entries what is registered here, but for those that drain and have a
+// successor here, which superseded names.
+func (r *Registry) want(entries []entry) (wanted []entry, superseded error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range entries {
+		if has, ok := r.wanted[e.provider.ProviderKey]; ok && e.yieldsTo(has.provider) {
+			superseded = errors.Join(superseded, e.superseded())
+			continue
 		}
-		return nil
-	})
+		r.wanted[e.provider.ProviderKey] = e
+		wanted = append(wanted, e)
+	}
+	return wanted, superseded
+}
+
+// writeAll writes those of entries that are wanted still. That a successor has taken
+// the place of one keeps no other out.
+func (r *Registry) writeAll(s *session, entries []entry) error {
+	var superseded []error
+	for _, e := range entries {
+		if !r.wants(e) {
+			continue // an Unregister or another Register came first
+		}
+		err := r.write(s, e)
+		if err != nil && !errors.Is(err, registry.ErrSuperseded) {
+			return err
+		}
+		superseded = append(superseded, err)
+	}
+	return errors.Join(superseded...)
 }
 
 // wants reports whether e is what is registered here: callers that wait for a session

@@ -13,6 +13,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/sinew-rpc/sinew/internal/log"
+	"github.com/sinew-rpc/sinew/registry"
 )
 
 // errLost is why calls of a session fail whose connection broke.
@@ -87,11 +88,11 @@ func (s *session) close() {
 // errContended says that others wrote to the same place again and again.
 var errContended = errors.New("others came between each time")
 
-// answers are the errors that a server sends. Every other error of a call, such as
-// those of package net, says that the connection is lost.
+// answers are the errors that a server sends, or what it sent leads to. Every other
+// error of a call, such as those of package net, says that the connection is lost.
 var answers = []error{
 	zk.ErrNoNode, zk.ErrNodeExists, zk.ErrNoAuth, zk.ErrBadVersion, zk.ErrNotEmpty, zk.ErrNoChildrenForEphemerals,
-	zk.ErrInvalidACL, zk.ErrAuthFailed, zk.ErrBadArguments, zk.ErrAPIError, errContended,
+	zk.ErrInvalidACL, zk.ErrAuthFailed, zk.ErrBadArguments, zk.ErrAPIError, errContended, registry.ErrSuperseded,
 }
 
 // answered reports whether err is the server's answer, rather than the lack of one.
@@ -117,8 +118,8 @@ const swapTries = 10
 
 // swap makes node an ephemeral child of dir that this session owns, and removes
 // those children of dir that stale names, all in one transaction. An empty node
-// only removes.
-func (s *session) swap(dir, node string, stale func(child string) bool) error {
+// only removes. An error of stale ends it before anything is written.
+func (s *session) swap(dir, node string, stale func(child string) (bool, error)) error {
 	var err error
 	for range swapTries {
 		var ops []any
@@ -147,27 +148,27 @@ func (s *session) swap(dir, node string, stale func(child string) bool) error {
 	return fmt.Errorf("writing to %s, %d times: %w", dir, swapTries, errContended)
 }
 
-func (s *session) swapOps(dir, node string, stale func(string) bool) (ops []any, err error) {
+func (s *session) swapOps(dir, node string, stale func(string) (bool, error)) (ops []any, err error) {
 	children, _, err := s.conn.Children(dir)
 	if err != nil {
 		return nil, err
 	}
 	create := node != ""
 	for _, child := range children {
-		switch {
-		case child == node:
-			owned, err := s.owns(dir + "/" + child)
-			if err != nil {
-				return nil, err
-			}
-			if owned {
-				create = false
-				continue
-			}
-		case !stale(child):
-			continue
+		owned, old := false, false
+		if child == node {
+			owned, err = s.owns(dir + "/" + child)
+			old = !owned
+		} else {
+			old, err = stale(child)
 		}
-		ops = append(ops, &zk.DeleteRequest{Path: dir + "/" + child, Version: -1})
+		if err != nil {
+			return nil, err
+		}
+		create = create && !owned
+		if old {
+			ops = append(ops, &zk.DeleteRequest{Path: dir + "/" + child, Version: -1})
+		}
 	}
 	if create {
 		ops = append(ops, &zk.CreateRequest{Path: dir + "/" + node, Acl: zk.WorldACL(zk.PermAll), Flags: zk.FlagEphemeral})

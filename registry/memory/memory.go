@@ -5,6 +5,8 @@ package memory
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -54,7 +56,15 @@ func (r *Registry) AppKey() string { return r.appKey }
 
 // Register implements registry.Registry.
 func (r *Registry) Register(ctx context.Context, o registry.RegisterOption, p ...registry.Provider) error {
-	return r.change(ctx, o, p, func(p registry.Provider) { r.providers[p.ProviderKey] = p })
+	return r.change(ctx, o, p, r.listLocked)
+}
+
+func (r *Registry) listLocked(p registry.Provider) error {
+	if listed, ok := r.providers[p.ProviderKey]; ok && p.Draining && listed.Supersedes(p) {
+		return fmt.Errorf("%s is not marked as draining: %w", p.ProviderKey, registry.ErrSuperseded)
+	}
+	r.providers[p.ProviderKey] = p
+	return nil
 }
 
 // Unregister implements registry.Registry.
@@ -62,18 +72,19 @@ func (r *Registry) Unregister(ctx context.Context, o registry.RegisterOption, p 
 	return r.change(ctx, o, p, r.removeLocked)
 }
 
-func (r *Registry) removeLocked(p registry.Provider) {
+func (r *Registry) removeLocked(p registry.Provider) error {
 	listed, ok := r.providers[p.ProviderKey]
 	if !ok || listed.Supersedes(p) {
-		return
+		return nil
 	}
 	delete(r.providers, p.ProviderKey)
 	r.left = append(r.left, p.ProviderKey)
 	r.left = r.left[max(0, len(r.left)-maxLeft):]
+	return nil
 }
 
 // change applies one step for each provider and publishes the result once.
-func (r *Registry) change(ctx context.Context, o registry.RegisterOption, ps []registry.Provider, applyLocked func(registry.Provider)) error {
+func (r *Registry) change(ctx context.Context, o registry.RegisterOption, ps []registry.Provider, applyLocked func(registry.Provider) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -86,11 +97,12 @@ func (r *Registry) change(ctx context.Context, o registry.RegisterOption, ps []r
 	if err := r.feed.Err(); err != nil {
 		return err
 	}
+	var errs []error
 	for _, p := range prepared {
-		applyLocked(p)
+		errs = append(errs, applyLocked(p))
 	}
 	r.publishLocked()
-	return nil
+	return errors.Join(errs...)
 }
 
 func (r *Registry) publishLocked() {

@@ -113,6 +113,33 @@ func testSuccessor(f *fixture) {
 	f.waitFor(marker)
 }
 
+// A restart on a listener that is handed over or shared: the predecessor drains and
+// leaves once its successor, of the same process or another, has registered.
+func testDrainingPredecessor(f *fixture) {
+	var listed []registry.Provider
+	for i, next := range []registry.Registry{f.writer, f.reader} {
+		old := numbered(i + 1)
+		f.register(old)
+		f.waitFor(append(listed, old)...)
+		successor := old.Clone()
+		successor.Started = old.Started.Add(time.Minute)
+		if err := next.Register(f.ctx, registry.RegisterOption{AppKey: AppKey}, successor); err != nil {
+			f.Fatalf("Register of the successor: %v", err)
+		}
+		f.waitFor(append(listed, successor)...)
+
+		old.Draining = true
+		if err := f.writer.Register(f.ctx, registry.RegisterOption{AppKey: AppKey}, old); !errors.Is(err, registry.ErrSuperseded) {
+			f.Errorf("the predecessor drains: %v, want ErrSuperseded", err)
+		}
+		f.unregister(old)
+		marker := numbered(i + 11) // seen after whatever those did
+		f.register(marker)
+		listed = append(listed, successor, marker)
+		f.waitFor(listed...)
+	}
+}
+
 func testAddresses(f *fixture) {
 	var ps []registry.Provider
 	for _, a := range []struct{ network, addr string }{

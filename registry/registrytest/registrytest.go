@@ -67,6 +67,7 @@ var tests = []struct {
 	{"unregistering removes one and leaves the others", testUnregister},
 	{"unregistering what is unknown is no error", testUnregisterUnknown},
 	{"a late unregister leaves the successor", testSuccessor},
+	{"a predecessor that drains leaves the successor", testDrainingPredecessor},
 	{"awkward addresses survive", testAddresses},
 	{"the advertised address is listed", testAdvertise},
 	{"all of it is checked before any of it is written", testInvalid},
