@@ -120,6 +120,32 @@ func TestUnregisterWithAnEndedContext(t *testing.T) {
 	})
 }
 
+// The entry of who has left while the store was away is swept as a dead one's is, by
+// the same process too, whose other providers are all that is left.
+func TestEntryWhoseUnregisterFailedIsSwept(t *testing.T) {
+	inBubble(t, fakestore.Faults{}, func(w *world) {
+		r, _ := w.serve(1)
+		p := at(2)
+		for _, p := range []registry.Provider{p, at(3)} {
+			if err := r.Register(w.Context(), registry.RegisterOption{TTL: ttl}, p); err != nil {
+				w.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		w.server.Fail(fakestore.Faults{Down: true})
+		if err := r.Unregister(w.Context(), registry.RegisterOption{}, p); err == nil {
+			w.Error("Unregister: nil, though the store is down")
+		}
+		w.server.Fail(fakestore.Faults{})
+		time.Sleep(4 * time.Minute)
+		for i, want := range []bool{true, false, true} {
+			if got := w.stands(i + 1); got != want {
+				w.Errorf("the entry of provider %d stands: %v, want %v", i+1, got, want)
+			}
+		}
+	})
+}
+
 // A child without a value is looked at again while it may be an entry that is being
 // written, and no longer.
 func TestEmptyChildrenCostNoLists(t *testing.T) {

@@ -281,6 +281,9 @@ func (w *writer) own() (names map[string]bool, interval, ttl time.Duration) {
 	defer w.mu.Unlock()
 	names = make(map[string]bool, len(w.registrations))
 	for name, r := range w.registrations {
+		if r.ctx.Err() != nil {
+			continue // it has left, though the store may not know
+		}
 		names[name] = true
 		i, t := r.times()
 		if interval == 0 || i < interval {
