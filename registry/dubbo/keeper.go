@@ -3,6 +3,8 @@ package dubbo
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -117,6 +119,8 @@ func (k *keeper) work() error {
 		case <-k.list.settled():
 			k.list.believe()
 			err = k.read()
+		case <-k.owed:
+			err = k.read()
 		case <-k.refresh:
 			if time.Since(refreshed) >= refreshPause {
 				refreshed = time.Now()
@@ -139,8 +143,8 @@ func (k *keeper) work() error {
 	}
 }
 
-// read reads the list, watches for its next change, and brings back what of ours
-// is missing.
+// read reads the list, watches for its next change, removes what is ours no more, and
+// brings back what of ours is missing.
 func (k *keeper) read() error {
 	children, err := k.children()
 	if errors.Is(err, zk.ErrNoNode) { // deleted by hand
@@ -160,7 +164,41 @@ func (k *keeper) read() error {
 	k.present, k.failure = present, nil
 	k.mu.Unlock()
 	k.list.fresh(children)
+	if err := k.clear(children); err != nil {
+		return err
+	}
 	return k.restore(present)
+}
+
+// clear removes those of children that this session owns and that were unregistered by
+// somebody who could not wait for it. What another session owns ends with that.
+func (k *keeper) clear(children []string) error {
+	leaving := k.leavers()
+	if len(leaving) == 0 {
+		return nil
+	}
+	for _, child := range children {
+		p, ok := k.same(child)
+		if !ok || !slices.Contains(leaving, p.ProviderKey) {
+			continue
+		}
+		err := k.session.removeOwn(k.providers + "/" + child)
+		if answered(err) {
+			log.Errorf("registry/dubbo: %s: %s is not unregistered: %v", k.option.Interface, p.ProviderKey, err)
+			return nil // the next poll tries again
+		}
+		if err != nil {
+			return err
+		}
+	}
+	k.left(leaving...)
+	return nil
+}
+
+func (k *keeper) leavers() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Collect(maps.Keys(k.leaving))
 }
 
 // children lists and, unless that is so already, watches.

@@ -230,6 +230,47 @@ func TestAnEntryOfAPredecessorIsReplaced(t *testing.T) {
 	}
 }
 
+// Whoever unregisters and cannot wait is removed all the same, in a process that goes
+// on: a gateway, or one with another server.
+func TestAnUnregisterThatCouldNotWait(t *testing.T) {
+	for name, stalls := range map[string]bool{"its time was over": false, "the server stalls": true} {
+		t.Run(name, func(t *testing.T) {
+			server := registryserver.ZooKeeper(t)
+			o := option(server)
+			o.SessionTimeout = 10 * time.Second // the session outlives the stall
+			reader := open(t, o)
+			relay := registryserver.NewRelay(t, server.Addr())
+			o.Servers = []string{relay.Addr()}
+			r := open(t, o)
+			p := provider("10.0.0.1:1")
+			register(t, r, p, provider("10.0.0.2:1"))
+			waitFor(t, reader, registry.Fresh, "10.0.0.1:1", "10.0.0.2:1")
+
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			if stalls {
+				relay.BlackHole()
+				p.Draining = true
+				if err := r.Register(ctx, registry.RegisterOption{}, p); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("Register where nobody answers: %v", err)
+				}
+				ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
+				defer cancel()
+			} else {
+				cancel()
+			}
+			if err := r.Unregister(ctx, registry.RegisterOption{}, p); ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+				t.Errorf("Unregister: %v, want its context's error", err)
+			}
+			relay.Heal()
+			waitFor(t, reader, registry.Fresh, "10.0.0.2:1")
+			if ok, err := r.Registered(provider("10.0.0.2:1")); !ok || err != nil {
+				t.Errorf("the other is registered: %v, %v", ok, err)
+			}
+		})
+	}
+}
+
 func TestWhatIsDeletedByHandComesBack(t *testing.T) {
 	server := registryserver.ZooKeeper(t)
 	o := option(server)

@@ -102,7 +102,7 @@ func keptByHand(t *testing.T, addr string) *Registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Registry{option: o, providers: "/" + t.Name(), jobs: make(chan *job), wanted: make(map[string]entry)}
+	r := &Registry{option: o, providers: "/" + t.Name(), jobs: make(chan *job), wanted: make(map[string]entry), leaving: make(map[string]bool)}
 	r.ctx, r.cancel = context.WithCancel(t.Context())
 	t.Cleanup(r.cancel)
 	return r

@@ -28,11 +28,13 @@ type Registry struct {
 	cancel  context.CancelFunc
 	jobs    chan *job
 	refresh chan struct{} // room for one
+	owed    chan struct{} // room for one: something of leaving is the keeper's to remove
 	done    chan struct{} // closed when the keeper has ended
 
 	mu sync.Mutex
 	// Guarded by mu.
 	wanted  map[string]entry // what is registered here, by ProviderKey
+	leaving map[string]bool  // ProviderKeys of what was, and may still have a node of this session
 	present map[string]bool  // the nodes that the last list held
 	failure error            // why there is no session; nil while there is one
 }
@@ -77,8 +79,10 @@ func NewRegistry(o Option) (*Registry, error) {
 		started:   time.Now(),
 		jobs:      make(chan *job),
 		refresh:   make(chan struct{}, 1),
+		owed:      make(chan struct{}, 1),
 		done:      make(chan struct{}),
 		wanted:    make(map[string]entry),
+		leaving:   make(map[string]bool),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	go r.keep()
@@ -138,6 +142,7 @@ func (r *Registry) want(entries []entry) (wanted []entry, superseded error) {
 			continue
 		}
 		r.wanted[e.provider.ProviderKey] = e
+		delete(r.leaving, e.provider.ProviderKey)
 		wanted = append(wanted, e)
 	}
 	return wanted, superseded
@@ -169,32 +174,57 @@ func (r *Registry) wants(e entry) bool {
 	return r.wanted[e.provider.ProviderKey].node == e.node
 }
 
-// Unregister implements registry.Registry. What this process registered ends with
-// the session at the latest, even when the error says that ZooKeeper could not be
-// told, or that ctx had ended.
+// Unregister implements registry.Registry. What this process registered is removed
+// in the background when the error says that ZooKeeper could not be told, or that ctx
+// had ended, and ends with the session at the latest.
 func (r *Registry) Unregister(ctx context.Context, o registry.RegisterOption, p ...registry.Provider) error {
 	prepared, err := r.prepare(o, p)
 	if err != nil {
 		return err
 	}
+	r.dismiss(prepared)
+	if err = ctx.Err(); err == nil {
+		err = r.do(ctx, func(s *session) error { return r.removeAll(s, prepared) })
+	}
+	if err != nil {
+		select {
+		case r.owed <- struct{}{}:
+		default: // the keeper will look anyway
+		}
+	}
+	return err
+}
+
+// dismiss has ps wanted no more.
+func (r *Registry) dismiss(ps []registry.Provider) {
 	r.mu.Lock()
-	for _, p := range prepared {
+	defer r.mu.Unlock()
+	for _, p := range ps {
 		if e, ok := r.wanted[p.ProviderKey]; ok && !e.provider.Supersedes(p) {
 			delete(r.wanted, p.ProviderKey)
+			r.leaving[p.ProviderKey] = true
 		}
 	}
-	r.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return r.do(ctx, func(s *session) error {
-		for _, p := range prepared {
-			if err := r.remove(s, p); err != nil {
-				return err
-			}
+}
+
+func (r *Registry) removeAll(s *session, ps []registry.Provider) error {
+	for _, p := range ps {
+		if err := r.remove(s, p); err != nil {
+			return err
 		}
-		return nil
-	})
+		r.left(p.ProviderKey)
+	}
+	return nil
+}
+
+// left notes that nothing of this session stands under keys, unless they are wanted
+// again.
+func (r *Registry) left(keys ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, key := range keys {
+		delete(r.leaving, key)
+	}
 }
 
 func (r *Registry) prepare(o registry.RegisterOption, ps []registry.Provider) ([]registry.Provider, error) {

@@ -183,6 +183,18 @@ func (s *session) owns(path string) (bool, error) {
 	return err == nil && stat.EphemeralOwner == s.conn.SessionID(), err
 }
 
+// removeOwn removes the node at path, should this session own it.
+func (s *session) removeOwn(path string) error {
+	owned, err := s.owns(path)
+	if err != nil || !owned {
+		return err
+	}
+	if err := s.conn.Delete(path, -1); err != nil && !errors.Is(err, zk.ErrNoNode) {
+		return fmt.Errorf("removing %s: %w", path, err)
+	}
+	return nil
+}
+
 // socket dials, until it has made one connection: the driver would take up a
 // session again on another, and loses changes then.
 type socket struct {
