@@ -111,7 +111,7 @@ func (g *guard) enter(ctx context.Context, a *attempt) error {
 		case o != nil:
 			err = o.wait(ctx, g.limit)
 		default:
-			if err = a.store.acquire(ctx, a.op, g.limit); err == nil {
+			if err = a.store.acquire(ctx, a.op, a.limit); err == nil {
 				return nil
 			}
 			g.release(a.store)

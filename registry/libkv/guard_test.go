@@ -246,6 +246,30 @@ func TestLongListMayTakeLonger(t *testing.T) {
 	})
 }
 
+// Two who list at once, as the reader and the sweeper of a process do, wait for one
+// another: the other's list, which may take so long, is no fault of the store.
+func TestListsAtOnceWaitForTheirTurn(t *testing.T) {
+	inGuardWorld(t, func(w *guardWorld) {
+		w.server.Fail(fakestore.Faults{Latency: 4 * limit})
+		began := time.Now()
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				if _, err := w.g.list(w.Context(), "a"); err != nil {
+					t.Errorf("list: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if took := time.Since(began); took != 2*4*limit {
+			t.Errorf("two lists of %v took %v", 4*limit, took)
+		}
+		if s := w.g.snapshot(); s.Faults != 0 {
+			t.Errorf("%+v; want no faults", s)
+		}
+	})
+}
+
 // A list that takes longer than lists did is late at first. Who would begin another
 // while it is under way, or give up each time after the same limit, would never
 // see one where many list at once.
@@ -259,14 +283,10 @@ func TestListThatIsLateAtFirstComes(t *testing.T) {
 			takes time.Duration
 			err   error
 		}{
-			{limit, ErrHung}, // this one comes after 20 s
-			{limit, ErrHung}, // further ones wait for it, and no longer than for anything
-			{limit, ErrHung},
-			{limit, ErrHung},
-			{limit, ErrHung},
-			{limit, ErrHung},
-			{2*time.Second + 20*time.Second, nil}, // it came, and it is known that one may take so long
-			{20 * time.Second, nil},
+			{limit, ErrHung},                    // this one comes after 20 s
+			{2 * limit, ErrHung},                // further ones wait for it, no longer than for a list
+			{11*time.Second + 4*limit, ErrHung}, // it came
+			{8*time.Second + 20*time.Second, nil},
 		} {
 			began := time.Now()
 			_, err := w.g.list(w.Context(), "a")

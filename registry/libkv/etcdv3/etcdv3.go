@@ -51,6 +51,9 @@ const Backend store.Backend = "etcdv3"
 const (
 	// callTimeout bounds each call: without, one waits for a server for ever.
 	callTimeout = 3 * time.Second
+	// listTimeout bounds a list, which may be long, and slow where many list at
+	// once. registry/libkv knows how long, and does not wait for it beyond that.
+	listTimeout = 2 * time.Minute
 	// redialMost is the longest pause between two attempts to connect. The
 	// default of gRPC, two minutes, outlives most outages.
 	redialMost = time.Second
@@ -84,7 +87,7 @@ var _ store.Store = (*Store)(nil)
 
 // New opens a store on the endpoints addrs: host:port, or URLs. Of cfg, which may
 // be nil, TLS, Username and Password are used, and ConnectionTimeout bounds each
-// call (default 3 s). With a Username it logs in, which may fail and takes as long
+// call (default 3 s) but List, which may take 2 min. With a Username it logs in, which may fail and takes as long
 // as a call; without, it waits for nothing, and a server that is down is told by
 // the first call. The caller closes the store.
 func New(addrs []string, cfg *store.Config) (*Store, error) {
@@ -212,7 +215,7 @@ func (s *Store) Delete(key string) error {
 // List implements store.Store: the direct children of directory, by their whole
 // keys without a leading slash. ErrKeyNotFound says that there are none.
 func (s *Store) List(directory string) ([]*store.KVPair, error) {
-	ctx, cancel := s.call()
+	ctx, cancel := context.WithTimeout(s.ctx, max(s.timeout, listTimeout))
 	defer cancel()
 	pairs, _, err := s.children(ctx, directory)
 	if err == nil && len(pairs) == 0 {

@@ -31,6 +31,34 @@ func open(t *testing.T, addr string, cfg *store.Config) *etcdv3.Store {
 	return s
 }
 
+// A list has more time than ConnectionTimeout, which is for calls that are answered at
+// once: it may be long.
+func TestListOutlivesTheTimeoutOfCalls(t *testing.T) {
+	relay := registryserver.NewRelay(t, registryserver.Etcd(t).Addr())
+	s := open(t, relay.Addr(), &store.Config{ConnectionTimeout: time.Second})
+	if err := s.Put("a/b", []byte("1"), nil); err != nil {
+		t.Fatal(err)
+	}
+	relay.BlackHole()
+	listed := make(chan error, 1)
+	go func() {
+		pairs, err := s.List("a")
+		if err == nil && len(pairs) != 1 {
+			err = fmt.Errorf("%d children, want 1", len(pairs))
+		}
+		listed <- err
+	}()
+	for range 2 {
+		if _, err := s.Get("a/b"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Get: %v, want that its time was over", err)
+		}
+	}
+	relay.Heal()
+	if err := <-listed; err != nil {
+		t.Errorf("List: %v", err)
+	}
+}
+
 // What store.Store promises, in one pass over a real server.
 func TestStore(t *testing.T) {
 	s := open(t, registryserver.Etcd(t).Addr(), nil)
