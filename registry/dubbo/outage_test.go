@@ -315,6 +315,29 @@ func TestWhatIsDeletedByHandComesBack(t *testing.T) {
 	}
 }
 
+// An operator may have closed what is above Dubbo's root, or all of it to those who
+// only read.
+func TestARootThatIsClosed(t *testing.T) {
+	server := registryserver.ZooKeeper(t)
+	conn := byHand(t, server)
+	closed := func(path string) {
+		t.Helper()
+		if _, err := conn.SetACL(path, zk.WorldACL(zk.PermRead), -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := conn.Create("/dubbo", nil, 0, zk.WorldACL(zk.PermAll)); err != nil {
+		t.Fatal(err)
+	}
+	closed("/")
+	r := open(t, option(server))
+	register(t, r, provider("10.0.0.1:1"))
+	for _, path := range []string{"/dubbo", "/dubbo/" + users, "/dubbo/" + users + "/providers"} {
+		closed(path)
+	}
+	waitFor(t, open(t, option(server)), registry.Fresh, "10.0.0.1:1")
+}
+
 func TestEndpoints(t *testing.T) {
 	server := registryserver.ZooKeeper(t)
 	o := option(server)

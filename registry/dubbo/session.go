@@ -100,15 +100,24 @@ func answered(err error) bool {
 	return slices.ContainsFunc(answers, func(answer error) bool { return errors.Is(err, answer) })
 }
 
-// makePath creates a node and those above it, to stay, where they are missing.
+// makePath creates a node and those above it, to stay, where they are missing. It asks
+// first: to create what is there is refused where others may create nothing, as below
+// a root that an operator has closed.
 func (s *session) makePath(path string) error {
-	for i := 1; i <= len(path); i++ {
-		if i < len(path) && path[i] != '/' {
-			continue
+	exists, _, err := s.conn.Exists(path)
+	if err != nil {
+		return fmt.Errorf("looking for %s: %w", path, err)
+	}
+	if exists {
+		return nil
+	}
+	if above := path[:strings.LastIndexByte(path, '/')]; above != "" {
+		if err := s.makePath(above); err != nil {
+			return err
 		}
-		if _, err := s.conn.Create(path[:i], nil, 0, zk.WorldACL(zk.PermAll)); err != nil && !errors.Is(err, zk.ErrNodeExists) {
-			return fmt.Errorf("creating %s: %w", path[:i], err)
-		}
+	}
+	if _, err := s.conn.Create(path, nil, 0, zk.WorldACL(zk.PermAll)); err != nil && !errors.Is(err, zk.ErrNodeExists) {
+		return fmt.Errorf("creating %s: %w", path, err)
 	}
 	return nil
 }

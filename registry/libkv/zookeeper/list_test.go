@@ -83,6 +83,41 @@ func replace(conn *zk.Conn, leave, most int, departures *atomic.Int64, stopped <
 
 func leaver(i int) string { return fmt.Sprintf("/app/leaves%d", i) }
 
+// TestClosedRoot has an application registered for the first time where its operator
+// has given it a directory, and closed what is above.
+func TestClosedRoot(t *testing.T) {
+	server := registryserver.ZooKeeper(t)
+	conn := connect(t, server.Addr())
+	makeNode(t, conn, "/sinew", "")
+	makeNode(t, conn, "/sinew/service", "")
+	for _, path := range []string{"/", "/sinew"} {
+		if _, err := conn.SetACL(path, zk.WorldACL(zk.PermRead), -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	r, err := libkv.NewKVRegistry(zookeeper.Backend, "my-app", "/sinew/service", []string{server.Addr()}, time.Second, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.Register(ctx, registry.RegisterOption{}, registry.Provider{Network: "tcp", Addr: "10.0.0.1:80"}); err != nil {
+		t.Error(err)
+	}
+
+	s := open(t, server.Addr())
+	if _, _, err := s.AtomicPut("elsewhere/a", []byte("v"), nil, nil); !errors.Is(err, zk.ErrNoAuth) {
+		t.Errorf("creating below the closed root: %v, want %v", err, zk.ErrNoAuth)
+	}
+	if _, _, err := s.AtomicPut("sinew/service/a/b/c", []byte("v"), nil, nil); err != nil {
+		t.Errorf("creating with two directories missing: %v", err)
+	}
+	if _, _, err := s.AtomicPut("sinew/service/a/b/c", []byte("v"), nil, nil); !errors.Is(err, store.ErrKeyExists) {
+		t.Errorf("creating what exists: %v, want %v", err, store.ErrKeyExists)
+	}
+}
+
 // TestUnreadableChildren has two children that no driver can read beside a provider.
 func TestUnreadableChildren(t *testing.T) {
 	server := registryserver.ZooKeeper(t)

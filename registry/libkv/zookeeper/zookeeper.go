@@ -18,6 +18,9 @@
 // value "\x01", which is no entry. libkv's store keeps its connection to itself, so
 // there are two for each store.
 //
+// Directories that are missing are created where that is allowed: the root, and what
+// is there already, may be closed to writers.
+//
 // What to know of ZooKeeper: a list takes a round trip for each provider, eight at a
 // time, and a server does some tens of thousands in a second. Every consumer lists at each
 // change, and anew after half a TTL, so of large applications the TTL decides what
@@ -80,7 +83,8 @@ func New(addrs []string, cfg *store.Config) (store.Store, error) {
 	return &lenient{Store: kv, lister: newLister(conn)}, nil
 }
 
-// lenient is libkv's store with lists that do not fail for the sake of one child.
+// lenient is libkv's store with lists that do not fail for the sake of one child, and
+// keys that are not refused for the sake of the root.
 type lenient struct {
 	store.Store
 	lister *lister
@@ -99,6 +103,20 @@ func (s *lenient) Get(key string) (*store.KVPair, error) {
 		return s.lister.get(key)
 	}
 	return pair, err
+}
+
+// AtomicPut writes key, and creates it where previous is nil. libkv's creates the
+// directories that are missing from the root down, and is refused where the root may
+// not be written to, though what it wants below may.
+func (s *lenient) AtomicPut(key string, value []byte, previous *store.KVPair, o *store.WriteOptions) (bool, *store.KVPair, error) {
+	ok, pair, err := s.Store.AtomicPut(key, value, previous, o)
+	if previous != nil || !errors.Is(err, zk.ErrNoAuth) {
+		return ok, pair, err
+	}
+	if err := s.lister.makeParents(key); err != nil {
+		return false, nil, err
+	}
+	return s.Store.AtomicPut(key, value, nil, o)
 }
 
 // Close ends both connections. It waits for lists under way, and may be called more
