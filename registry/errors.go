@@ -14,9 +14,10 @@ var (
 	ErrWatcherClosed = errors.New("registry: watcher closed; call Watch for a new one")
 	// ErrSuperseded is why a provider is not listed, or not marked as draining,
 	// though the registry answers: an instance that came later has its
-	// ProviderKey, and lives. Who was superseded is listed again by itself when
-	// that one has gone. Two that live for good have one address too many: see
-	// RegisterOption.Advertise.
+	// ProviderKey, and lives. Who was superseded by another process is listed again
+	// by itself when that one has gone; who was by another of its own Registry was
+	// replaced, and has to Register again. Two that live for good have one address
+	// too many: see RegisterOption.Advertise.
 	ErrSuperseded = errors.New("registry: superseded by a later instance with the same ProviderKey")
 )
 

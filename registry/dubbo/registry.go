@@ -246,6 +246,9 @@ func (r *Registry) Registered(p registry.Provider) (ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e, wanted := r.wanted[p.ProviderKey]
+	if wanted && e.provider.Supersedes(p) {
+		return false, fmt.Errorf("%w in this process", registry.ErrSuperseded)
+	}
 	return wanted && r.failure == nil && r.present[e.node], r.failure
 }
 

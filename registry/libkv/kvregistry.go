@@ -118,7 +118,9 @@ func (r *KVRegistry) Addrs() []string { return slices.Clone(r.option.Addrs) }
 // One ProviderKey is one instance's, which Started tells apart: the one that was
 // registered last. Its predecessor writes no more while it lives, and takes the key
 // again when it has left or crashed. Until then the error is
-// [registry.ErrSuperseded], as that of Registered is.
+// [registry.ErrSuperseded], as that of Registered is. A predecessor that was registered
+// by the same KVRegistry has been replaced, as by an update, and does not come back by
+// itself.
 func (r *KVRegistry) Register(ctx context.Context, o registry.RegisterOption, p ...registry.Provider) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -245,6 +245,9 @@ func (w *writer) registered(p registry.Provider) (ok bool, err error) {
 	if r == nil {
 		return false, nil
 	}
+	if wanted, _ := r.content(); wanted.Supersedes(p) {
+		return false, fmt.Errorf("%w in this process", registry.ErrSuperseded)
+	}
 	return r.present(time.Now())
 }
 

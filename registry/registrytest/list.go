@@ -101,6 +101,11 @@ func testSuccessor(f *fixture) {
 	successor.Started = old.Started.Add(time.Minute)
 	f.register(successor)
 	f.waitFor(successor)
+	if presence, knows := f.writer.(registry.Presence); knows {
+		if ok, err := presence.Registered(old); ok || !errors.Is(err, registry.ErrSuperseded) {
+			f.Errorf("the predecessor is registered: %v, %v; want ErrSuperseded", ok, err)
+		}
+	}
 
 	f.unregister(old)
 	marker := numbered(2) // seen after whatever the unregister did
