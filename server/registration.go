@@ -113,7 +113,7 @@ func (s *SGServer) endRegistration(r *registration) {
 	s.mu.Lock()
 	leave([]*registration{r}, false)
 	s.mu.Unlock()
-	s.awaitRegistrations([]*registration{r})
+	s.awaitRegistrations([]*registration{r}, time.Now().Add(registryGrace))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.registrations = slices.DeleteFunc(s.registrations, func(other *registration) bool { return other == r })
@@ -124,24 +124,47 @@ func (s *SGServer) endRegistrations() {
 	s.mu.Lock()
 	rs := s.registrations
 	s.registrations = nil
+	patience := s.patienceLocked()
 	s.mu.Unlock()
-	s.awaitRegistrations(rs)
+	s.awaitRegistrations(rs, patience)
 }
 
-func (s *SGServer) awaitRegistrations(rs []*registration) {
-	t := time.NewTimer(registryGrace)
+// patienceLocked returns until when the end of the server waits for the registry, once
+// for its drain and what follows that.
+func (s *SGServer) patienceLocked() time.Time {
+	if s.drain.patience.IsZero() {
+		s.drain.patience = time.Now().Add(registryGrace)
+	}
+	return s.drain.patience
+}
+
+// awaitRegistrations waits until patience is over, and has those give up that have not
+// ended by then.
+func (s *SGServer) awaitRegistrations(rs []*registration, patience time.Time) {
+	t := time.NewTimer(time.Until(patience))
 	defer t.Stop()
 	late := false
 	for _, r := range rs {
-		if !late {
-			select {
-			case <-r.done:
-			case <-t.C:
-				late = true
-				log.Warningf("server: the registry does not answer; %s stays listed until its TTL is over", r.key())
-			}
+		if !late && !r.endsBefore(t.C) {
+			late = true
+			log.Warningf("server: the registry does not answer; %s stays listed until its TTL is over", r.key())
 		}
 		r.giveUp()
+	}
+}
+
+// endsBefore reports whether the goroutine has ended when late comes, or had before.
+func (r *registration) endsBefore(late <-chan time.Time) bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+	}
+	select {
+	case <-r.done:
+		return true
+	case <-late:
+		return false
 	}
 }
 

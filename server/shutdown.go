@@ -53,7 +53,9 @@ type drain struct {
 	awaited int       // peers that were there when it began and have not ended
 	noticed bool      // drained is closed
 	leaving []*registration
-	cut     *CutError // nil when nothing was cut
+	// patience is until when the registry is waited for; zero before that has begun.
+	patience time.Time
+	cut      *CutError // nil when nothing was cut
 }
 
 // Shutdown drains the server, for as long as ctx and Option.ShutDownWait allow,
@@ -131,9 +133,9 @@ func (s *SGServer) awaitDrain(ctx context.Context) {
 		return
 	}
 	s.mu.Lock()
-	leaving := s.drain.leaving
+	leaving, patience := s.drain.leaving, s.patienceLocked()
 	s.mu.Unlock()
-	grace, cancel := context.WithTimeout(ctx, registryGrace)
+	grace, cancel := context.WithDeadline(ctx, patience)
 	defer cancel()
 	for _, r := range leaving {
 		wait(grace, s, r.done)
