@@ -52,9 +52,18 @@ func (r *Peer2PeerRegistry) WithProvider(p ...Provider) *Peer2PeerRegistry {
 		}
 		return r
 	}
-	r.providers = append(slices.Clone(r.providers), ps...)
+	r.providers = append(slices.DeleteFunc(slices.Clone(r.providers), isOneOf(ps)), ps...)
 	r.publishLocked()
 	return r
+}
+
+// isOneOf returns what reports whether a provider has the key of one of ps.
+func isOneOf(ps []Provider) func(Provider) bool {
+	keys := make(map[string]bool, len(ps))
+	for _, p := range ps {
+		keys[p.ProviderKey] = true
+	}
+	return func(p Provider) bool { return keys[p.ProviderKey] }
 }
 
 func (r *Peer2PeerRegistry) publishLocked() {
