@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	libkvstore "github.com/docker/libkv"
 	"github.com/docker/libkv/store"
 
 	"github.com/sinew-rpc/sinew/registry"
@@ -29,6 +30,24 @@ func open(t testing.TB, server *fakestore.Server, change func(*libkv.Option)) *l
 		t.Fatal(err)
 	}
 	return r
+}
+
+// A driver of somebody's that needs no address opens a store whenever it is asked: each
+// is closed, the one too by which it is found out whether there is such a driver.
+func TestStoresOfAForeignDriverAreClosed(t *testing.T) {
+	const backend = store.Backend("needs-no-address")
+	server := new(fakestore.Server)
+	libkvstore.AddStore(backend, func([]string, *store.Config) (store.Store, error) { return server.Open(), nil })
+	r, err := libkv.NewKVRegistry(backend, registrytest.AppKey, path, []string{"10.0.0.1:1"}, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if opened, closed := server.Connections(); opened != closed {
+		t.Errorf("%d stores were opened and %d closed", opened, closed)
+	}
 }
 
 // The contract, on stores of every form, with readers and writers that are
