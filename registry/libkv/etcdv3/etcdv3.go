@@ -87,9 +87,9 @@ var _ store.Store = (*Store)(nil)
 
 // New opens a store on the endpoints addrs: host:port, or URLs. Of cfg, which may
 // be nil, TLS, Username and Password are used, and ConnectionTimeout bounds each
-// call (default 3 s) but List, which may take 2 min. With a Username it logs in, which may fail and takes as long
-// as a call; without, it waits for nothing, and a server that is down is told by
-// the first call. The caller closes the store.
+// call (default 3 s) but List, which may take 2 min. With a Username it logs in, which
+// may fail and takes as long as a call; without, it waits for nothing, and a server
+// that is down is told by the first call. The caller closes the store.
 func New(addrs []string, cfg *store.Config) (*Store, error) {
 	if len(addrs) == 0 {
 		return nil, errors.New("libkv/etcdv3: no endpoint: name one, such as 127.0.0.1:2379")
