@@ -90,27 +90,35 @@ func (n *connection) breakerError(retryAt time.Time) *BreakerError {
 
 // breakerChanged tells of a change, unless a newer one was told meanwhile.
 func (n *connection) breakerChanged(c breaker.Change) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if c.Generation <= n.breaker.Generation || n.closed != nil {
-		return
-	}
-	n.breaker = c
-	state, _ := n.statusLocked()
-	var err error
+	var why error
 	if c.To == breaker.Open {
-		err = n.breakerError(c.RetryAt)
+		why = n.breakerError(c.RetryAt)
 	}
-	n.changedLocked(state, err)
-	if c.To != breaker.HalfOpen { // who looks for themselves need no view
-		n.onHealth()
+	if !n.noteBreaker(c, why) {
+		return
 	}
 	switch {
 	case c.To == breaker.Closed:
 		log.Infof("sinew: the breaker of %s is closed", n)
 	case c.From == breaker.Closed:
-		log.Warningf("sinew: %s is not called: %v", n, err)
+		log.Warningf("sinew: %s is not called: %v", n, why)
 	}
+}
+
+// noteBreaker reports whether c is news.
+func (n *connection) noteBreaker(c breaker.Change, why error) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if c.Generation <= n.breaker.Generation || n.closed != nil {
+		return false
+	}
+	n.breaker = c
+	state, _ := n.statusLocked()
+	n.changedLocked(state, why)
+	if c.To != breaker.HalfOpen { // who looks for themselves need no view
+		n.onHealth()
+	}
+	return true
 }
 
 // brokenOff is the error of a call that a breaker refuses.

@@ -45,16 +45,25 @@ func (n *connection) missed(s *transport.Session, err *HeartbeatError) {
 		s.Fail(err)
 		return
 	}
+	if n.degrade(s, err) {
+		log.Warningf("sinew: %s is degraded: %v", n, err)
+	}
+}
+
+// degrade reports whether err is news. Like all that changes how things stand, it
+// leaves it to its caller to log that, without n.mu: a log handler is foreign code,
+// which may be slow or ask what the client knows of its providers.
+func (n *connection) degrade(s *transport.Session, err error) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.degraded != nil || n.closed != nil || n.current.Load() != s {
-		return
+		return false
 	}
 	n.degraded = err
 	n.healthLocked()
 	n.changedLocked(Degraded, err)
 	n.forsakeLocked()
-	log.Warningf("sinew: %s is degraded: %v", n, err)
+	return true
 }
 
 // wentSilent reports whether a session ended because nothing more came from its
@@ -72,15 +81,22 @@ func wentSilent(cause error) bool {
 
 // alive notes a sign of life on s.
 func (n *connection) alive(s *transport.Session) {
+	if n.upgrade(s) {
+		log.Infof("sinew: %s answers heartbeats again", n)
+	}
+}
+
+// upgrade takes degrade back. It reports whether there was anything to take back.
+func (n *connection) upgrade(s *transport.Session) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.degraded == nil || n.current.Load() != s {
-		return
+		return false
 	}
 	n.degraded = nil
 	n.healthLocked()
 	n.changedLocked(Connected, nil)
-	log.Infof("sinew: %s answers heartbeats again", n)
+	return true
 }
 
 // forgive is for when the registry says that the provider is another instance:
