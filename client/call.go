@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"runtime/debug"
 
 	"github.com/sinew-rpc/sinew/internal/endpoint"
@@ -99,7 +100,23 @@ func (c *core) callSafely(ctx context.Context, serviceMethod string, req, resp a
 			err = protocol.Errorf(protocol.Internal, "the call of %.128q panicked: %v", serviceMethod, p)
 		}
 	}()
-	return c.Call(ctx, serviceMethod, req, resp)
+	if len(c.option.Wrappers) == 0 {
+		return c.Call(ctx, serviceMethod, req, resp)
+	}
+	return c.callUntilClosed(ctx, serviceMethod, req, resp)
+}
+
+// callUntilClosed is Call with a context that ends with the client too: a wrapper
+// may wait for what is no connection, and Close waits for who calls here.
+func (c *core) callUntilClosed(ctx context.Context, serviceMethod string, req, resp any) error {
+	within := endpoint.Owned(ctx, c.closed)
+	defer within.End()
+	err := c.Call(within, serviceMethod, req, resp)
+	if protocol.CodeOf(err) != protocol.Canceled || protocol.IsRemote(err) || c.closed.Err() == nil || ctx.Err() != nil {
+		return err
+	}
+	cut := unavailable(fmt.Errorf("%w: %w", ErrClosed, err), fmt.Sprintf("%v: %s", ErrClosed, asError(err).Message))
+	return cut.WithOutcome(protocol.OutcomeOf(err))
 }
 
 // handOver waits for room in Done, which its owner may have made too small, but
@@ -112,7 +129,7 @@ func (c *core) handOver(call *Call) {
 	}
 	select {
 	case call.Done <- call:
-	case <-c.closed:
+	case <-c.closed.Done():
 		log.Warningf("sinew: the result of %.128q was dropped at Close: its Done channel is full", call.ServiceMethod)
 	}
 }

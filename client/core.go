@@ -30,7 +30,10 @@ type core struct {
 	chain    CallFunc    // what every call goes through
 	attempts AttemptFunc // what every attempt goes through; nil when nobody asked for one
 
-	closed chan struct{} // closed by Close, for calls of Go that cannot be handed over
+	// closed ends at Close, which then waits for the workers: for calls on them that
+	// wait for something else than a connection, and for all in their pauses.
+	closed     context.Context
+	markClosed context.CancelFunc
 }
 
 // newCore takes a completed option. The chain is composed by compose, once
@@ -39,8 +42,8 @@ func newCore(option SGOption) *core {
 	c := &core{
 		option: option,
 		room:   transport.NewRoom(option.MaxRequestsInFlight, option.MaxBytesInFlight),
-		closed: make(chan struct{}),
 	}
+	c.closed, c.markClosed = context.WithCancel(context.Background())
 	c.table.CheckType = protocol.CheckTags
 	c.dispatcher.Methods = &c.table
 	c.dispatcher.MaxElements = option.MaxElements

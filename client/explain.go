@@ -100,6 +100,8 @@ const (
 	StopMoves
 	// StopAll: each provider of a Broadcast or Fork had its attempt.
 	StopAll
+	// StopClosed: the client was closed in the pause before the next attempt.
+	StopClosed
 )
 
 // String says it in a few words.
@@ -125,6 +127,8 @@ func (s Stop) String() string {
 		return "too many providers were gone or leaving"
 	case StopAll:
 		return "each had its attempt"
+	case StopClosed:
+		return "the client was closed"
 	}
 	return fmt.Sprintf("Stop(%d)", uint8(s))
 }

@@ -165,9 +165,8 @@ func (p *pursuit) retry(m *member, err error) (*member, error) {
 		p.stop = StopBudget
 		return nil, err
 	}
-	if !waitFor(p.ctx, pause) {
-		p.stop = stopOf(p.ctx)
-		return nil, waitedTooLong(p.ctx, "the pause before the next attempt")
+	if err := p.wait(pause); err != nil {
+		return nil, err
 	}
 	next := p.again(m, err)
 	if next == nil {
@@ -285,17 +284,22 @@ func (p *pursuit) nobodyBut(these ...*member) bool {
 	return true
 }
 
-// waitFor waits, true unless ctx ended before.
-func waitFor(ctx context.Context, pause time.Duration) bool {
+// wait lets the pause before an attempt pass. The error says what came before its
+// end.
+func (p *pursuit) wait(pause time.Duration) error {
 	if pause <= 0 {
-		return ctx.Err() == nil
+		return nil
 	}
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
+	case <-p.c.closed.Done():
+		p.stop = StopClosed
+		return unavailable(ErrClosed, ErrClosed.Error())
+	case <-p.ctx.Done():
+		p.stop = stopOf(p.ctx)
+		return waitedTooLong(p.ctx, "the pause before the next attempt")
 	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
+		return nil
 	}
 }

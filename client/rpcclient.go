@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/sinew-rpc/sinew/registry"
 )
@@ -13,7 +12,6 @@ type rpcClient struct {
 	*core
 	conn     *connection
 	provider registry.Provider // as attempts see it
-	closing  sync.Once         // of core.closed
 	bare     bool              // there are no wrappers
 }
 
@@ -91,8 +89,9 @@ func (c *rpcClient) Shutdown(ctx context.Context) error {
 
 // Close implements RPCClient.
 func (c *rpcClient) Close() error {
+	c.conn.cut(ErrClosed)
+	c.markClosed()
 	c.conn.close(ErrClosed)
-	c.closing.Do(func() { close(c.closed) })
 	c.workers.Close()
 	return nil
 }

@@ -22,7 +22,6 @@ type sgClient struct {
 	ctx     context.Context // of the watch and of drains; ends at Close
 	cancel  context.CancelFunc
 	watched chan struct{} // closed when the watch has ended
-	closing sync.Once     // of core.closed
 
 	ready     chan struct{}        // closed when a provider was listed, or none will be
 	readyOnce sync.Once            // of closing ready
@@ -238,10 +237,10 @@ func (c *sgClient) Close() error {
 	for _, n := range connections {
 		n.cut(ErrClosed) // all at once: the peer of one may be slow to be left
 	}
+	c.markClosed()
 	for _, n := range connections {
 		n.close(ErrClosed)
 	}
-	c.closing.Do(func() { close(c.closed) })
 	c.workers.Close()
 	return nil
 }

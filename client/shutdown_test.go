@@ -145,3 +145,87 @@ func TestShutdownDoesNotWaitForHeartbeats(t *testing.T) {
 		}
 	})
 }
+
+// pausing returns a call of Go and one of Call that wait to be made again, a day
+// later, at the only provider of c.
+func pausing(t *testing.T) (c client.SGClient, gone *client.Call, called chan error) {
+	w := newWorld(t, func(context.Context, string, int) error {
+		e := protocol.NewError(protocol.ResourceExhausted, "tomorrow")
+		e.RetryAfter = 24 * time.Hour
+		return e.WithOutcome(protocol.Refused)
+	}, "a")
+	c = w.client(t, func(op *client.SGOption) {
+		op.FailMode, op.Idempotent, op.RequestTimeout = client.FailRetry, []string{"*"}, -1
+	})
+	gone = c.Go(context.Background(), "Echo.Do", &text{}, nil, nil)
+	called = make(chan error, 1)
+	go func() { called <- c.Call(context.Background(), "Echo.Do", &text{}, nil) }()
+	time.Sleep(time.Second)
+	return c, gone, called
+}
+
+func wantCutInThePause(t *testing.T, gone *client.Call, called chan error) {
+	t.Helper()
+	for _, err := range []error{(<-gone.Done).Error, <-called} {
+		wantError(t, err, protocol.Unavailable, protocol.Ran, "closed")
+		story, ok := client.Explain(err)
+		if !errors.Is(err, client.ErrClosed) || !ok || story.Stop != client.StopClosed || len(story.Attempts) != 1 {
+			t.Errorf("%v is not ErrClosed, or its story is %v", err, story)
+		}
+	}
+}
+
+func TestCloseEndsThePauseBeforeARetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, gone, called := pausing(t)
+		begun := time.Now()
+		_ = c.Close()
+		wantCutInThePause(t, gone, called)
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("Close took %v", took)
+		}
+	})
+}
+
+func TestShutdownEndsThePauseBeforeARetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, gone, called := pausing(t)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		begun := time.Now()
+		_ = c.Shutdown(ctx)
+		wantCutInThePause(t, gone, called)
+		if took := time.Since(begun); took > time.Minute {
+			t.Errorf("Shutdown took %v, want at most a minute", took)
+		}
+	})
+}
+
+// queue is a wrapper whose calls wait for a turn that never comes.
+type queue struct{}
+
+func (queue) WrapCall(*client.SGOption, client.CallFunc) client.CallFunc {
+	return func(ctx context.Context, _ string, _, _ any) error {
+		<-ctx.Done()
+		return protocol.Errorf(protocol.CodeOf(ctx.Err()), "while waiting for a turn: %w", ctx.Err()).WithOutcome(protocol.NotSent)
+	}
+}
+
+func TestCloseEndsCallsOfGoThatWaitInAWrapper(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dialMem(t, transport.NewMemNetwork(), "a", client.Option{RequestTimeout: -1, Wrappers: []client.Wrapper{queue{}}})
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		cut := c.Go(context.Background(), "Echo.Say", &text{}, nil, nil)
+		canceled := c.Go(ctx, "Echo.Say", &text{}, nil, nil)
+		time.Sleep(time.Second)
+		cancel()
+		wantError(t, (<-canceled.Done).Error, protocol.Canceled, protocol.NotSent, "turn")
+		_ = c.Close()
+		<-cut.Done
+		wantError(t, cut.Error, protocol.Unavailable, protocol.NotSent, "closed; make a new one: while waiting for a turn")
+		if !errors.Is(cut.Error, client.ErrClosed) {
+			t.Errorf("%v is not ErrClosed", cut.Error)
+		}
+	})
+}

@@ -51,6 +51,14 @@ func Bound(parent context.Context, timeout time.Duration) *Context {
 	return c
 }
 
+// Owned returns a context that ends with parent, and with owner, of which it holds
+// no values. Its End must be called.
+func Owned(parent, owner context.Context) *Context {
+	c := &Context{parent: parent, owner: owner}
+	c.narrow(0)
+	return c
+}
+
 // Deadline returns when the call ends.
 func (c *Context) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
 
