@@ -25,6 +25,16 @@ type Call struct {
 
 // Call implements Caller.
 func (c *core) Call(ctx context.Context, serviceMethod string, req, resp any) error {
+	in := c.gate.enter()
+	if in == nil {
+		ctx = turnedAway(ctx)
+	}
+	defer c.gate.leave(in)
+	return c.call(ctx, serviceMethod, req, resp)
+}
+
+// call is Call beyond the gate.
+func (c *core) call(ctx context.Context, serviceMethod string, req, resp any) error {
 	if ctx.Err() != nil {
 		return endedBefore(ctx)
 	}
@@ -35,7 +45,7 @@ func (c *core) Call(ctx context.Context, serviceMethod string, req, resp any) er
 	return c.callBounded(ctx, bounded, serviceMethod, req, resp)
 }
 
-// callBounded is Call with a context that has to be ended.
+// callBounded is call with a context that has to be ended.
 func (c *core) callBounded(ctx context.Context, bounded *endpoint.Context, serviceMethod string, req, resp any) error {
 	defer bounded.End()
 	return funnel(c.chain(ctx, serviceMethod, req, resp))
@@ -51,6 +61,11 @@ func (c *core) Do(ctx context.Context, m *protocol.Message) (*protocol.Message, 
 	if ctx.Err() != nil {
 		return nil, endedBefore(ctx)
 	}
+	in := c.gate.enter()
+	if in == nil {
+		ctx = turnedAway(ctx)
+	}
+	defer c.gate.leave(in)
 	if tags := tagsOfMessage(m); tags != nil {
 		ctx = With(ctx, Tags(tags))
 	}
@@ -84,34 +99,39 @@ func (c *core) Go(ctx context.Context, serviceMethod string, req, resp any, done
 		done = make(chan *Call, 1)
 	}
 	call := &Call{ServiceMethod: serviceMethod, Args: req, Reply: resp, Done: done}
+	in := c.gate.enter() // here, since it is pending when Go returns
 	c.workers.Go(func() {
-		call.Error = c.callSafely(ctx, serviceMethod, req, resp)
+		call.Error = c.callSafely(ctx, in != nil, serviceMethod, req, resp)
+		c.gate.leave(in)
 		c.handOver(call)
 	})
 	return call
 }
 
-// callSafely is Call with a panic, of a wrapper or of a nil context, as an
+// callSafely is call with a panic, of a wrapper or of a nil context, as an
 // error: it would be nobody's on this goroutine.
-func (c *core) callSafely(ctx context.Context, serviceMethod string, req, resp any) (err error) {
+func (c *core) callSafely(ctx context.Context, admitted bool, serviceMethod string, req, resp any) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			log.Errorf("sinew: a call of %.128q panicked: %v\n%s", serviceMethod, p, debug.Stack())
 			err = protocol.Errorf(protocol.Internal, "the call of %.128q panicked: %v", serviceMethod, p)
 		}
 	}()
+	if !admitted {
+		ctx = turnedAway(ctx)
+	}
 	if len(c.option.Wrappers) == 0 {
-		return c.Call(ctx, serviceMethod, req, resp)
+		return c.call(ctx, serviceMethod, req, resp)
 	}
 	return c.callUntilClosed(ctx, serviceMethod, req, resp)
 }
 
-// callUntilClosed is Call with a context that ends with the client too: a wrapper
+// callUntilClosed is call with a context that ends with the client too: a wrapper
 // may wait for what is no connection, and Close waits for who calls here.
 func (c *core) callUntilClosed(ctx context.Context, serviceMethod string, req, resp any) error {
 	within := endpoint.Owned(ctx, c.closed)
 	defer within.End()
-	err := c.Call(within, serviceMethod, req, resp)
+	err := c.call(within, serviceMethod, req, resp)
 	if protocol.CodeOf(err) != protocol.Canceled || protocol.IsRemote(err) || c.closed.Err() == nil || ctx.Err() != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ type core struct {
 	stats   transport.Stats
 	traffic traffic
 
+	gate gate // what every call goes through first
+
 	table      endpoint.Table // what providers may call
 	dispatcher endpoint.Dispatcher
 
@@ -43,6 +45,7 @@ func newCore(option SGOption) *core {
 		option: option,
 		room:   transport.NewRoom(option.MaxRequestsInFlight, option.MaxBytesInFlight),
 	}
+	c.gate.left = make(chan struct{}, 1)
 	c.closed, c.markClosed = context.WithCancel(context.Background())
 	c.table.CheckType = protocol.CheckTags
 	c.dispatcher.Methods = &c.table

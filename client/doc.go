@@ -58,8 +58,8 @@
 //
 //   - client.go: the interfaces; call.go: what they do with a call
 //   - option.go, sgoption.go: settings; wrapper.go, percall.go, handle.go
-//   - core.go: what both clients share; rpcclient.go, sgclient.go: what they
-//     do not
+//   - core.go: what both clients share; gate.go: which calls are under way;
+//     rpcclient.go, sgclient.go: what they do not
 //   - failmode.go: when a call is tried again; pursuit.go: one call on its way
 //     through its attempts; attempt.go: one of them; budget.go: what all calls
 //     may spend on that; methods.go: which methods; failsafe.go

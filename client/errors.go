@@ -52,6 +52,9 @@ func unavailable(cause error, text string) *protocol.Error {
 	return e.WithCause(cause).WithOutcome(protocol.NotSent)
 }
 
+// tooLate is the error of a call that comes when the client is closed, or about to be.
+func tooLate() *protocol.Error { return unavailable(ErrClosed, ErrClosed.Error()) }
+
 func invalid(format string, args ...any) *protocol.Error {
 	return protocol.Errorf(protocol.InvalidArgument, format, args...).WithOutcome(protocol.NotSent)
 }

@@ -295,7 +295,7 @@ func (p *pursuit) wait(pause time.Duration) error {
 	select {
 	case <-p.c.closed.Done():
 		p.stop = StopClosed
-		return unavailable(ErrClosed, ErrClosed.Error())
+		return tooLate()
 	case <-p.ctx.Done():
 		p.stop = stopOf(p.ctx)
 		return waitedTooLong(p.ctx, "the pause before the next attempt")

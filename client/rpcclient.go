@@ -58,6 +58,11 @@ func (c *rpcClient) Call(ctx context.Context, serviceMethod string, req, resp an
 	if pc.err != nil {
 		return funnel(pc.err)
 	}
+	in := c.gate.enter()
+	if in == nil {
+		return tooLate()
+	}
+	defer c.gate.leave(in)
 	return funnel(c.conn.call(ctx, pc, nil, c.option.RequestTimeout, serviceMethod, req, resp))
 }
 
@@ -65,6 +70,9 @@ func (c *rpcClient) Call(ctx context.Context, serviceMethod string, req, resp an
 // on the stack of who waits.
 func (c *rpcClient) end() CallFunc {
 	return func(ctx context.Context, serviceMethod string, req, resp any) error {
+		if err := c.gate.refusal(ctx); err != nil {
+			return err
+		}
 		pc := perCallOf(ctx)
 		if pc.err != nil {
 			return pc.err
@@ -83,8 +91,9 @@ func (c *rpcClient) attempt(ctx context.Context, pc *perCall, serviceMethod stri
 
 // Shutdown implements RPCClient.
 func (c *rpcClient) Shutdown(ctx context.Context) error {
+	cut := c.gate.close(ctx)
 	err := c.conn.drain(ctx, ErrClosed)
-	return errors.Join(err, c.Close())
+	return errors.Join(cut, err, c.Close())
 }
 
 // Close implements RPCClient.

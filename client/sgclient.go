@@ -110,6 +110,9 @@ func (c *sgClient) invoke(ctx context.Context, serviceMethod string, req, resp a
 
 // govern makes a call, with as many attempts as its fail mode takes.
 func (c *sgClient) govern(ctx context.Context, counted *often, serviceMethod string, req, resp any) error {
+	if err := c.gate.refusal(ctx); err != nil {
+		return err
+	}
 	pc := perCallOf(ctx)
 	if pc.err != nil {
 		return pc.err
@@ -219,6 +222,7 @@ func (c *sgClient) Providers() []ProviderStatus {
 
 // Shutdown implements RPCClient.
 func (c *sgClient) Shutdown(ctx context.Context) error {
+	cut := c.gate.close(ctx) // with the watch: a call may wait for a provider to be listed
 	c.endWatch()
 	connections := c.all()
 	errs := make([]error, len(connections))
@@ -227,7 +231,7 @@ func (c *sgClient) Shutdown(ctx context.Context) error {
 		wg.Go(func() { errs[i] = n.drain(ctx, ErrClosed) })
 	}
 	wg.Wait()
-	return errors.Join(append(errs, c.Close())...)
+	return errors.Join(append(errs, cut, c.Close())...)
 }
 
 // Close implements RPCClient.

@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -62,7 +63,6 @@ func TestShutdownWaitsForPendingCalls(t *testing.T) {
 		for _, d := range []string{"1ms", "300ms", "600ms"} {
 			calls = append(calls, c.Go(context.Background(), "Echo.Slow", &text{d}, new(text), nil))
 		}
-		time.Sleep(100 * time.Millisecond)
 		if err := c.Shutdown(context.Background()); err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}
@@ -193,10 +193,110 @@ func TestShutdownEndsThePauseBeforeARetry(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		begun := time.Now()
-		_ = c.Shutdown(ctx)
+		if err := c.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "2 calls cut") {
+			t.Errorf("Shutdown: %v", err)
+		}
 		wantCutInThePause(t, gone, called)
 		if took := time.Since(begun); took > time.Minute {
 			t.Errorf("Shutdown took %v, want at most a minute", took)
+		}
+	})
+}
+
+// shutdown has c shut down beside the test, and returns what Shutdown said.
+func shutdown(c client.RPCClient) <-chan error {
+	said := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		said <- c.Shutdown(ctx)
+	}()
+	synctest.Wait()
+	return said
+}
+
+// wantShutdown checks that a Shutdown cuts nothing, not call either, and took no
+// new one meanwhile.
+func wantShutdown(t *testing.T, c client.RPCClient, said <-chan error, call *client.Call) {
+	t.Helper()
+	late := <-c.Go(context.Background(), "Echo.Do", &text{}, nil, nil).Done
+	wantError(t, late.Error, protocol.Unavailable, protocol.NotSent, "closed")
+	wantError(t, c.Notify(context.Background(), "Echo.Do", &text{}), protocol.Unavailable, protocol.NotSent, "closed")
+	if err := <-said; err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if <-call.Done; call.Error != nil {
+		t.Errorf("the call that was pending: %v", call.Error)
+	}
+}
+
+func TestShutdownWaitsForACallBetweenAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, elsewhere, "a", "b")
+		c := w.client(t, func(op *client.SGOption) {
+			op.FailMode, op.Idempotent, op.RequestTimeout = client.FailRetry, []string{"*"}, -1
+			op.RetryBackoff, op.RetryBackoffMax = 10*time.Second, 10*time.Second
+		})
+		call := c.Go(context.Background(), "Echo.Do", &text{}, new(text), nil)
+		synctest.Wait()
+		wantShutdown(t, c, shutdown(c), call)
+		if took := w.took(); took != "ab" {
+			t.Errorf("the call ran at %q, want at a, and again at b", took)
+		}
+	})
+}
+
+func TestShutdownWaitsForACallThatWaitsForAProvider(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(context.Context, string, int) error { return nil })
+		c := w.client(t, func(op *client.SGOption) { op.RequestTimeout = -1 })
+		call := c.Go(context.Background(), "Echo.Say", &text{}, new(text), nil)
+		said := shutdown(c)
+		time.AfterFunc(time.Second, func() {
+			listenMem(t, w.n, "a")
+			list(t, w.r, "a", nil)
+		})
+		wantShutdown(t, c, said, call)
+	})
+}
+
+func TestShutdownWaitsForACallInAWrapper(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := transport.NewMemNetwork()
+		listenMem(t, n, "a")
+		c := dialMem(t, n, "a", client.Option{Wrappers: []client.Wrapper{delay(500 * time.Millisecond)}})
+		call := c.Go(context.Background(), "Echo.Say", &text{}, new(text), nil)
+		other := shutdown(c)
+		wantShutdown(t, c, shutdown(c), call)
+		if err := <-other; err != nil {
+			t.Errorf("the Shutdown beside it: %v", err)
+		}
+	})
+}
+
+// delay is a wrapper that keeps each call for so long.
+type delay time.Duration
+
+func (d delay) WrapCall(_ *client.SGOption, next client.CallFunc) client.CallFunc {
+	return func(ctx context.Context, serviceMethod string, req, resp any) error {
+		time.Sleep(time.Duration(d))
+		return next(ctx, serviceMethod, req, resp)
+	}
+}
+
+// Calls that nobody depends on are none to be told of either.
+func TestFailSafeSwallowsThatTheClientIsClosed(t *testing.T) {
+	quiet(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := newWorld(t, elsewhere, "a").client(t, func(op *client.SGOption) { op.FailMode = client.FailSafe })
+		if err := c.Shutdown(context.Background()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := c.Call(context.Background(), "Echo.Do", &text{}, nil); err != nil {
+			t.Errorf("a call of FailSafe: %v", err)
+		}
+		if s := c.Stats(); s.Swallowed != 1 {
+			t.Errorf("%d failures were swallowed", s.Swallowed)
 		}
 	})
 }
