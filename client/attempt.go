@@ -16,7 +16,7 @@ func (c *sgClient) attempt(ctx context.Context, m *member, t *target, req, resp 
 	var pass breaker.Pass
 	if guard != nil {
 		var ok bool
-		if pass, ok = guard.Allow(); !ok {
+		if pass, ok = allow(guard, resp); !ok {
 			return brokenOff(m.conn.breakerError(guard.RetryAt()), "the breaker of "+m.provider().ProviderKey+" is open")
 		}
 	}
@@ -33,6 +33,15 @@ func (c *sgClient) attempt(ctx context.Context, m *member, t *target, req, resp 
 		m.observe(t.begun, err, result)
 	}
 	return err
+}
+
+// allow asks guard for an attempt. A oneway is no probe: that it was written tells
+// nothing, and where there are none but oneways each would keep the others waiting.
+func allow(guard *breaker.Breaker, resp any) (breaker.Pass, bool) {
+	if resp == Oneway {
+		return guard.AllowBeside()
+	}
+	return guard.Allow()
 }
 
 // observe notes the latency and the failures of an attempt that has ended.

@@ -31,7 +31,8 @@ const (
 	// probe.
 	BreakerOpen = breaker.Open
 	// BreakerHalfOpen: the probe is under way, and decides; the next call does
-	// where that told nothing, as one that its caller cancelled.
+	// where that told nothing, as one that its caller cancelled. A Notify passes
+	// beside it and decides nothing, unless it fails.
 	BreakerHalfOpen = breaker.HalfOpen
 )
 

@@ -472,6 +472,44 @@ func TestAOnewayIsNoProbe(t *testing.T) {
 	})
 }
 
+// lingering keeps each attempt for a while.
+type lingering time.Duration
+
+func (lingering) WrapCall(_ *client.SGOption, next client.CallFunc) client.CallFunc { return next }
+
+func (l lingering) WrapAttempt(_ *client.SGOption, next client.AttemptFunc) client.AttemptFunc {
+	return func(ctx context.Context, a *client.Attempt) error {
+		time.Sleep(time.Duration(l))
+		return next(ctx, a)
+	}
+}
+
+// Where there are none but oneways, none is kept out by another.
+func TestOnewaysPassAHalfOpenBreakerSideBySide(t *testing.T) {
+	withFleet(t, 1, func(op *client.SGOption) {
+		withBreaker(op)
+		op.Wrappers = []client.Wrapper{lingering(10 * time.Millisecond)}
+	}, func(w *fleet) {
+		w.fail(0, protocol.NewError(protocol.Unavailable, "no database"))
+		w.sick(5)
+		time.Sleep(time.Second)
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				if err := w.client.Notify(context.Background(), "Echo.Say", &text{}); err != nil {
+					t.Errorf("a oneway beside others: %v", err)
+				}
+			})
+			time.Sleep(time.Millisecond)
+		}
+		wg.Wait()
+		say(t, w.client)
+		if s := w.status(0); s.Breaker != client.BreakerClosed {
+			t.Errorf("after a call that was answered the breaker is %v", s.Breaker)
+		}
+	})
+}
+
 // Another instance is not kept waiting for what the one before did.
 func TestABreakerForgetsARestartedProvider(t *testing.T) {
 	withFleet(t, 1, withBreaker, func(w *fleet) {

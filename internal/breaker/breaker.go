@@ -14,8 +14,8 @@ const (
 	Closed State = iota
 	// Open: none does. When the window is over the next call is the probe.
 	Open
-	// HalfOpen: a probe is under way, and no other call passes; or nothing was
-	// learnt of it, and the next call is the probe.
+	// HalfOpen: a probe is under way, and no other call passes but those of
+	// AllowBeside; or nothing was learnt of it, and the next call is the probe.
 	HalfOpen
 )
 
@@ -87,7 +87,10 @@ type Breaker struct {
 }
 
 // Pass is the permission of one call, to be reported once.
-type Pass struct{ word uint64 }
+type Pass struct {
+	word   uint64
+	beside bool // it is no probe's
+}
 
 // The state is in the lowest bits of a word, the generation above. Generations
 // begin with 1, so that no word is a zero Pass.
@@ -128,12 +131,42 @@ func (b *Breaker) Ready() bool {
 // became of it.
 func (b *Breaker) Allow() (Pass, bool) {
 	if word := b.word.Load(); stateOf(word) == Closed {
-		return Pass{word}, true
+		return Pass{word: word}, true
 	}
 	if !b.Ready() {
 		return Pass{}, false
 	}
 	return b.probe()
+}
+
+// AllowBeside is Allow for a call whose success would tell nothing, such as one that
+// nobody answers: it is no probe. It passes a breaker that is half-open, beside the
+// probe and others like it, and keeps none of them waiting; its failure opens the
+// breaker again.
+func (b *Breaker) AllowBeside() (Pass, bool) {
+	word := b.word.Load()
+	if stateOf(word) == Open {
+		if !b.Ready() {
+			return Pass{}, false
+		}
+		word = b.halve()
+	}
+	return Pass{word, true}, true
+}
+
+// halve makes an open breaker half-open, with the probe's place free.
+func (b *Breaker) halve() uint64 {
+	b.mu.Lock()
+	word := b.word.Load()
+	if stateOf(word) != Open || b.now() < b.retryAt.Load() { // meanwhile
+		b.mu.Unlock()
+		return word
+	}
+	change := b.becomeLocked(HalfOpen)
+	word = b.word.Load()
+	b.mu.Unlock()
+	b.tell(change)
+	return word
 }
 
 // probe makes the caller the probe, unless another was quicker.
@@ -142,7 +175,7 @@ func (b *Breaker) probe() (Pass, bool) {
 	word, now := b.word.Load(), b.now()
 	if stateOf(word) == Closed { // meanwhile
 		b.mu.Unlock()
-		return Pass{word}, true
+		return Pass{word: word}, true
 	}
 	if now < b.retryAt.Load() {
 		b.mu.Unlock()
@@ -151,13 +184,13 @@ func (b *Breaker) probe() (Pass, bool) {
 	b.retryAt.Store(b.after(now))
 	if stateOf(word) == HalfOpen { // the probe before is late, or told nothing: the first to tell decides
 		b.mu.Unlock()
-		return Pass{word}, true
+		return Pass{word: word}, true
 	}
 	change := b.becomeLocked(HalfOpen)
 	word = b.word.Load()
 	b.mu.Unlock()
 	b.tell(change)
-	return Pass{word}, true
+	return Pass{word: word}, true
 }
 
 // Report says what became of the call that p was given to. It counts for
@@ -177,7 +210,9 @@ func (b *Breaker) Report(p Pass, r Result) {
 	case r == Success:
 		change = b.becomeLocked(Closed)
 	case r == Ignored:
-		b.retryAt.Store(now)
+		if !p.beside {
+			b.retryAt.Store(now)
+		}
 		b.mu.Unlock()
 		return
 	case stateOf(p.word) == HalfOpen || b.countLocked(now):

@@ -200,6 +200,63 @@ func TestALateProbe(t *testing.T) {
 	})
 }
 
+// callBeside is call for one whose success tells nothing.
+func callBeside(b *breaker.Breaker, r breaker.Result) bool {
+	p, ok := b.AllowBeside()
+	if ok {
+		b.Report(p, r)
+	}
+	return ok
+}
+
+func TestCallsThatTellNothingPassBesideTheProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := opened(breaker.Settings{})
+		time.Sleep(window - 1)
+		if callBeside(b, breaker.Ignored) {
+			t.Error("a call passed before the window was over")
+		}
+		time.Sleep(time.Nanosecond)
+		for range 2 { // at one time
+			if _, ok := b.AllowBeside(); !ok {
+				t.Error("a call was refused when the window was over")
+			}
+		}
+		wantState(t, b, breaker.HalfOpen)
+		probe, ok := b.Allow()
+		if !ok {
+			t.Fatal("the probe was refused beside calls that tell nothing")
+		}
+		if !callBeside(b, breaker.Ignored) {
+			t.Error("a call that tells nothing was refused beside the probe")
+		}
+		if call(b, breaker.Success) {
+			t.Error("a call that tells nothing has given away the probe's place")
+		}
+		b.Report(probe, breaker.Success)
+		wantState(t, b, breaker.Closed)
+	})
+}
+
+func TestAFailureBesideTheProbeOpens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := opened(breaker.Settings{})
+		time.Sleep(window)
+		callBeside(b, breaker.Failure)
+		wantState(t, b, breaker.Open)
+		if callBeside(b, breaker.Ignored) {
+			t.Error("a call passed within the window after that")
+		}
+		b.Reset()
+		for range threshold - 1 {
+			callBeside(b, breaker.Failure)
+		}
+		wantState(t, b, breaker.Closed)
+		callBeside(b, breaker.Failure)
+		wantState(t, b, breaker.Open)
+	})
+}
+
 func TestReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := opened(breaker.Settings{})
