@@ -22,7 +22,9 @@ const pointsPerNode = 100
 // which each node has points, as many as its weight asks for (D. Karger et al.,
 // STOC 1997). All clients agree on it, since points depend on ProviderKey and
 // relative weight alone; and when a node comes or goes, only keys move that are
-// then, or were, its own.
+// then, or were, its own. That holds for as long as the largest weight in the list
+// does, which points are relative to: where weights differ and the only heaviest node
+// comes, goes, or is given another weight, keys of the others move too.
 //
 // No node is given more than bound times its share of the calls that this client
 // has in flight, rounded up: a key whose node is that busy goes on along the ring
