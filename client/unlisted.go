@@ -63,12 +63,12 @@ func (c *sgClient) dropForsaken() {
 
 // unlist says that the registry lists the provider no more: the connection lasts
 // as long as the session that calls use now, or that takes its place. It reports
-// whether there is one.
+// whether there is one that answers.
 func (n *connection) unlist() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	renewing := n.unlisted && n.dialling != nil
-	n.unlisted = n.closed == nil && (n.current.Load() != nil || renewing)
+	n.unlisted = n.closed == nil && n.degraded == nil && (n.current.Load() != nil || renewing)
 	return n.unlisted
 }
 

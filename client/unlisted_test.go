@@ -114,6 +114,21 @@ func TestVanishedProviderIsCalledOn(t *testing.T) {
 	})
 }
 
+// A provider that is not listed and does not answer either is gone, whichever of
+// both came first.
+func TestVanishedProviderThatWasSilentBefore(t *testing.T) {
+	forget(t, nil, func(w *forgetful) {
+		w.net.SetFaults(transport.MemFaults{ToListener: transport.MemPath{Stall: true}})
+		time.Sleep(time.Duration(client.DefaultSGOption.HeartbeatDegradeThreshold+1) * time.Second)
+		synctest.Wait()
+		if s := w.status(); s == nil || s.State != client.Degraded {
+			w.Fatalf("the provider is %+v, want it degraded", s)
+		}
+		w.lists(nil)
+		w.wantGone()
+	})
+}
+
 // Connections that become old are replaced, though the provider is listed no more.
 func TestVanishedProviderIsCalledOnWhenItsConnectionsBecomeOld(t *testing.T) {
 	forget(t, nil, func(w *forgetful) {
