@@ -40,8 +40,9 @@ const (
 	// is leaving or gone, or says Elsewhere.
 	FailRetry
 	// FailSafe makes one attempt, logs its failure, at most once a second, and
-	// swallows it: the call returns nil and its reply stays as it was. It is
-	// for calls that nobody depends on.
+	// swallows it: the call returns nil and its reply stays as it was, or is zero
+	// where an answer came that could not be decoded. It is for calls that nobody
+	// depends on.
 	FailSafe
 )
 
