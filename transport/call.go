@@ -149,7 +149,8 @@ func (s *Session) open(ctx context.Context, deadline time.Time, h *protocol.Head
 }
 
 func (s *Session) queueCall(ctx context.Context, deadline time.Time, h *protocol.Header, body *Buffer, c *call) *protocol.Error {
-	if s.goneAway.Load() && h.MessageType != protocol.TypeHeartbeat && FromContext(ctx) != s {
+	gone := s.goneAway.Load()
+	if gone && !s.outlasts(ctx, h) {
 		return leaving()
 	}
 	if s.serving.Load() {
@@ -167,6 +168,10 @@ func (s *Session) queueCall(ctx context.Context, deadline time.Time, h *protocol
 	}
 	size := len(head) + body.size()
 	s.mu.Lock()
+	if !gone && s.goneAway.Load() { // meanwhile; the caller's context is not asked with the lock held
+		s.mu.Unlock()
+		return s.queueCall(ctx, deadline, h, body, c)
+	}
 	if err := s.openable(h, len(head), size); err != nil {
 		s.mu.Unlock()
 		return err
@@ -196,6 +201,11 @@ func (s *Session) queueCall(ctx context.Context, deadline time.Time, h *protocol
 	s.out.add(head, body, c, oneway)
 	s.unlockAndFlush(s.pending.len() > 1)
 	return nil
+}
+
+// outlasts reports whether a call may be opened though this side has said goaway.
+func (s *Session) outlasts(ctx context.Context, h *protocol.Header) bool {
+	return h.MessageType == protocol.TypeHeartbeat || FromContext(ctx) == s
 }
 
 // frameHead appends prefix and header of a call's frame, with the time that is
@@ -250,6 +260,7 @@ func (s *Session) waitForRoom(ctx context.Context, deadline time.Time, h *protoc
 	case <-late:
 		err = tooLate()
 	}
+	outlasts := s.outlasts(ctx, h)
 	s.mu.Lock()
 	if s.err != nil {
 		err = s.lost(s.err, protocol.NotSent)
@@ -258,6 +269,9 @@ func (s *Session) waitForRoom(ctx context.Context, deadline time.Time, h *protoc
 	}
 	if err == nil {
 		err = s.openable(h, head, size)
+	}
+	if err == nil && s.goneAway.Load() && !outlasts {
+		err = leaving()
 	}
 	if err != nil {
 		s.out.admit(s.maxQueued()) // what was promised to w, or kept others behind it waiting, is theirs now

@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -83,6 +84,62 @@ func TestRenewIsAGoAwayThatSaysToComeAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A goaway that is said when a caller has looked for it already, and not yet queued
+// its request: that must not go out behind it, since the peer may close at once.
+func TestNoCallGoesOutBehindAGoAway(t *testing.T) {
+	e := connect(t, &service{}, nil)
+	s := e.client
+	s.mu.Lock()
+	before := s.seq.Load()
+	call := make(chan error, 1)
+	go func() {
+		_, err := ask(s, "M", "", time.Minute)
+		call <- err
+	}()
+	for s.seq.Load() == before { // it has a number, and waits for the lock
+		runtime.Gosched()
+	}
+	s.goneAway.Store(true)
+	s.out.appendGoAway("bye", nil)
+	s.unlockAndFlush(false)
+	wantError(t, <-call, protocol.Unavailable, protocol.NotSent)
+}
+
+func TestNoCallThatWaitedForRoomGoesOutBehindAGoAway(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cfg := newConfig(nil)
+		cfg.MaxQueued = 64 << 10
+		peer, s := rawPeer(t, cfg)
+		first, behind := make(chan error, 1), make(chan error, 1)
+		go func() {
+			h := &protocol.Header{MessageType: protocol.TypeOneway, ServiceName: "S", MethodName: "M"}
+			first <- s.Notify(t.Context(), time.Time{}, h, text(strings.Repeat("x", 256<<10)))
+		}()
+		synctest.Wait() // the peer reads nothing: it is half written
+		go func() {
+			_, err := ask(s, "M", strings.Repeat("y", 32<<10), time.Minute)
+			behind <- err
+		}()
+		synctest.Wait()
+		s.GoAway("bye")
+		for _, want := range []protocol.MessageType{protocol.TypeOneway, protocol.TypeGoAway} {
+			if m, err := peer.receive(); err != nil || m.MessageType != want {
+				t.Errorf("the peer got %v, %v, want %v", m.MessageType, err, want)
+			}
+		}
+		if err := <-first; err != nil {
+			t.Errorf("the oneway: %v", err)
+		}
+		wantError(t, <-behind, protocol.Unavailable, protocol.NotSent)
+		synctest.Wait()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.out.queued != 0 || s.out.granted != 0 {
+			t.Errorf("%d bytes are still queued, and %d promised", s.out.queued, s.out.granted)
+		}
+	})
 }
 
 // The last frame that a leaving peer was to get is taken back, behind one that is
