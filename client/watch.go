@@ -57,6 +57,7 @@ func (c *sgClient) watchAgain(pause *backoff.Backoff) registry.Watcher {
 
 // apply makes a snapshot what calls choose from.
 func (c *sgClient) apply(s registry.Snapshot) {
+	s.Providers = c.usable(s.Providers)
 	c.viewing.Lock()
 	defer c.viewing.Unlock()
 	members, gone := c.members(&s, c.view.Load())
@@ -65,6 +66,33 @@ func (c *sgClient) apply(s registry.Snapshot) {
 		c.workers.Go(func() { c.retire(n) })
 	}
 }
+
+// usable returns what a snapshot lists with each provider complete and there once, by
+// key: a registry of a user's own may say less of them, or one twice, of which the last
+// counts, as it does in a Feed.
+func (c *sgClient) usable(listed []registry.Provider) []registry.Provider {
+	list := make([]registry.Provider, 0, len(listed))
+	places := make(map[string]int, len(listed))
+	for _, p := range listed {
+		if p.ProviderKey == "" || p.Network == "" || p.Addr == "" {
+			var err error
+			if p, err = p.Complete(); err != nil {
+				log.Warningf("sinew: the registry of %q lists what cannot be called: %v", c.option.AppKey, err)
+				continue
+			}
+		}
+		if i, again := places[p.ProviderKey]; again {
+			list[i] = p
+			continue
+		}
+		places[p.ProviderKey] = len(list)
+		list = append(list, p)
+	}
+	slices.SortFunc(list, byProviderKey)
+	return list
+}
+
+func byProviderKey(a, b registry.Provider) int { return cmp.Compare(a.ProviderKey, b.ProviderKey) }
 
 // publish stores v. ready lets those go on who wait for the first provider.
 func (c *sgClient) publish(v *view, ready bool) {
@@ -106,7 +134,7 @@ func (c *sgClient) members(s *registry.Snapshot, old *view) (members []*member, 
 	kept, gone := c.unlisted(before, s.Left)
 	if len(kept) > 0 {
 		members = append(members, kept...)
-		slices.SortFunc(members, func(a, b *member) int { return cmp.Compare(a.provider().ProviderKey, b.provider().ProviderKey) })
+		slices.SortFunc(members, func(a, b *member) int { return byProviderKey(*a.provider(), *b.provider()) })
 	}
 	return members, gone
 }
