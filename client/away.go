@@ -17,15 +17,10 @@ import (
 // than a consumer without a watch needs to read the list again.
 const awayFor = time.Second
 
-// goesAway notes a goaway on the session that calls use.
-func (n *connection) goesAway(s *transport.Session) {
+// awayLocked notes, with n.mu held, a goaway on the session s that calls used.
+func (n *connection) awayLocked(s *transport.Session) {
 	if n.onHealth == nil || s.PeerRenews() {
 		return // nobody else can be chosen, or need be
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.closed != nil || n.current.Load() != s {
-		return
 	}
 	n.away.Store(true)
 	if n.awayEnd != nil {

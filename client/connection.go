@@ -149,7 +149,6 @@ func (n *connection) makeAnew(ctx context.Context, caller *endpoint.Caller, x *e
 // onGoAway takes a session out of use whose peer is going away. Its calls go
 // on; it ends when they are answered.
 func (n *connection) onGoAway(s *transport.Session, reason string) {
-	n.goesAway(s)
 	n.leave(s, protocol.Draining(fmt.Sprintf("%s is going away: %s", n, reason)))
 }
 
@@ -165,17 +164,21 @@ func (n *connection) onEnd(s *transport.Session, err error) {
 	})
 }
 
-// leave takes s out of use for new calls. A session that ended, or was told to
-// go, before its peer had answered anything is a failed dial. So is one whose peer
-// went without a word, where others can be called: the next dial would hang, and it
-// is not to be a call that waits for it.
+// leave takes s out of use for new calls, be it that its callbacks say so, or a caller
+// who was quicker to notice. A session that ended, or was told to go, before its peer
+// had answered anything is a failed dial. So is one whose peer went without a word,
+// where others can be called: the next dial would hang, and it is not to be a call
+// that waits for it.
 func (n *connection) leave(s *transport.Session, cause error) {
 	n.mu.Lock()
 	if n.current.Load() == s {
 		n.current.Store(nil)
 		left, answered := s.PeerLeft()
 		n.toldToGo = left
-		if !left && s.Err() == nil {
+		switch {
+		case left:
+			n.awayLocked(s)
+		case s.Err() == nil:
 			n.core.workers.Go(func() { n.letGo(s) })
 		}
 		_, longest := n.redial.Bounds(maxFailures)
