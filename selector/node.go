@@ -42,11 +42,13 @@ func NewNode(p registry.Provider) *Node {
 
 // With returns a node for p, the changed entry of the same provider, with the
 // history of n: calls begun on either count for both. Another instance at the
-// same address starts slowly anew.
+// same address starts slowly anew, without the failures of the one before.
 func (n *Node) With(p registry.Provider) *Node {
 	next := &Node{Provider: p, SlowStart: n.SlowStart, joined: n.joined, stats: n.stats}
 	if p.Supersedes(n.Provider) {
 		next.joined = time.Now()
+		n.stats.failures.Store(0)
+		n.stats.failedAt.Store(0)
 	}
 	return next
 }

@@ -180,6 +180,22 @@ func TestNodeKeepsItsHistoryWhenTheEntryChanges(t *testing.T) {
 	}
 }
 
+func TestNodeOfAnotherInstanceHasNotFailed(t *testing.T) {
+	first := registry.Provider{ProviderKey: "tcp@a:1", Started: time.Now()}
+	old := selector.NewNode(first)
+	old.Begin()
+	old.Failed(time.Now())
+	restarted := first
+	restarted.Started = first.Started.Add(time.Minute)
+	n := old.With(restarted)
+	if n.Failures() != 0 || !n.LastFailure().IsZero() {
+		t.Errorf("a restarted provider has %d failures, the last at %v", n.Failures(), n.LastFailure())
+	}
+	if old.End(); n.InFlight() != 0 {
+		t.Errorf("%d in flight after the call on the old instance ended", n.InFlight())
+	}
+}
+
 func TestNodeFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := selector.NewNode(registry.Provider{})
