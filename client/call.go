@@ -101,29 +101,34 @@ func (c *core) Go(ctx context.Context, serviceMethod string, req, resp any, done
 	call := &Call{ServiceMethod: serviceMethod, Args: req, Reply: resp, Done: done}
 	in := c.gate.enter() // here, since it is pending when Go returns
 	c.workers.Go(func() {
-		call.Error = c.callSafely(ctx, in != nil, serviceMethod, req, resp)
-		c.gate.leave(in)
-		c.handOver(call)
+		defer c.handOver(call)
+		defer c.gate.leave(in)
+		c.makeSafely(ctx, in != nil, call)
 	})
 	return call
 }
 
-// callSafely is call with a panic, of a wrapper or of a nil context, as an
-// error: it would be nobody's on this goroutine.
-func (c *core) callSafely(ctx context.Context, admitted bool, serviceMethod string, req, resp any) (err error) {
+// makeSafely makes a call. A panic, of a wrapper or of a nil context, is an error: it
+// would be nobody's on this goroutine. So is the goroutine's end, as by t.FailNow.
+func (c *core) makeSafely(ctx context.Context, admitted bool, call *Call) {
+	returned := false
 	defer func() {
 		if p := recover(); p != nil {
-			log.Errorf("sinew: a call of %.128q panicked: %v\n%s", serviceMethod, p, debug.Stack())
-			err = protocol.Errorf(protocol.Internal, "the call of %.128q panicked: %v", serviceMethod, p)
+			log.Errorf("sinew: a call of %.128q panicked: %v\n%s", call.ServiceMethod, p, debug.Stack())
+			call.Error = protocol.Errorf(protocol.Internal, "the call of %.128q panicked: %v", call.ServiceMethod, p)
+		} else if !returned {
+			call.Error = protocol.Errorf(protocol.Internal, "the call of %.128q ended its goroutine", call.ServiceMethod)
 		}
 	}()
 	if !admitted {
 		ctx = turnedAway(ctx)
 	}
 	if len(c.option.Wrappers) == 0 {
-		return c.call(ctx, serviceMethod, req, resp)
+		call.Error = c.call(ctx, call.ServiceMethod, call.Args, call.Reply)
+	} else {
+		call.Error = c.callUntilClosed(ctx, call.ServiceMethod, call.Args, call.Reply)
 	}
-	return c.callUntilClosed(ctx, serviceMethod, req, resp)
+	returned = true
 }
 
 // callUntilClosed is call with a context that ends with the client too: a wrapper

@@ -56,18 +56,23 @@ func (r *race) start(m *member, record AttemptRecord) *runner {
 	n.record.Timeout = p.slice(n.begun)
 	r.running++
 	p.c.workers.Go(func() {
+		defer func() { r.ended <- n }()
 		n.run(p.c, r.ctx, p.req)
-		r.ended <- n
 	})
 	return n
 }
 
+// run makes the attempt. A panic is its error, and so is the end of the goroutine, as
+// by t.FailNow in a wrapper: who began the race waits for all.
 func (n *runner) run(c *sgClient, ctx context.Context, req any) {
+	returned := false
 	defer func() {
 		n.took = time.Since(n.begun)
 		if p := recover(); p != nil {
 			log.Errorf("sinew: an attempt of %.128q panicked: %v\n%s", n.target.info.ServiceMethod, p, debug.Stack())
 			n.err = protocol.Errorf(protocol.Internal, "an attempt of %.128q panicked: %v", n.target.info.ServiceMethod, p)
+		} else if !returned {
+			n.err = protocol.Errorf(protocol.Internal, "an attempt of %.128q ended its goroutine", n.target.info.ServiceMethod)
 		}
 	}()
 	if n.record.Timeout > 0 {
@@ -76,6 +81,7 @@ func (n *runner) run(c *sgClient, ctx context.Context, req any) {
 		ctx = bounded
 	}
 	n.err = c.attempt(ctx, n.member, &n.target, req, &n.reply)
+	returned = true
 }
 
 // next waits for the next attempt that ends, and returns nil when none runs.

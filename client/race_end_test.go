@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -56,6 +57,31 @@ func TestContextEndsWhatRunsSideBySide(t *testing.T) {
 						}
 					}
 				}
+			})
+		})
+	}
+}
+
+// ending ends the goroutine of each attempt.
+type ending struct{}
+
+func (ending) WrapCall(_ *client.SGOption, next client.CallFunc) client.CallFunc { return next }
+
+func (ending) WrapAttempt(*client.SGOption, client.AttemptFunc) client.AttemptFunc {
+	return func(context.Context, *client.Attempt) error {
+		runtime.Goexit()
+		return nil
+	}
+}
+
+func TestAWrapperThatEndsTheGoroutinesOfAttempts(t *testing.T) {
+	for name, call := range sideBySide {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newWorld(t, code(protocol.OK), "a", "b").client(t, func(op *client.SGOption) {
+					op.FailMode, op.Wrappers = client.FailOver, []client.Wrapper{ending{}}
+				})
+				wantError(t, call(context.Background(), c), protocol.Internal, protocol.MaybeRun, "ended its goroutine")
 			})
 		})
 	}

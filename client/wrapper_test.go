@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -148,6 +149,23 @@ func TestGoNeverPanicsAndLosesNothing(t *testing.T) {
 		c.Go(context.Background(), "Echo.Say", &text{}, nil, done)
 		synctest.Wait()
 		_ = c.Close() // nobody receives: it ends all the same
+	})
+}
+
+// A wrapper may end the goroutine that it is on, as one of a test does by t.FailNow:
+// who waits for the call hears of it.
+func TestGoWhereAWrapperEndsTheGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ends := answering(func(context.Context, func(context.Context) error) error {
+			runtime.Goexit()
+			return nil
+		})
+		c := dialMem(t, transport.NewMemNetwork(), "a", client.Option{Wrappers: []client.Wrapper{ends}})
+		call := <-c.Go(context.Background(), "Echo.Say", &text{}, nil, nil).Done
+		wantError(t, call.Error, protocol.Internal, protocol.MaybeRun, "ended its goroutine")
+		if err := c.Shutdown(context.Background()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
 	})
 }
 
