@@ -44,9 +44,9 @@ type RPCClient interface {
 	RegisterName(name string, rcvr any) error
 
 	// Shutdown takes no new calls, waits for those that are pending, be it in a
-	// wrapper or between two attempts, and closes the client. It cuts what is left when ctx ends, and then returns ctx's
-	// error. It must not be called from a handler, a wrapper or a hook of this
-	// client.
+	// wrapper or between two attempts, and closes the client. It cuts what is left
+	// when ctx ends, and then returns ctx's error. It must not be called from a
+	// handler, a wrapper or a hook of this client.
 	Shutdown(ctx context.Context) error
 
 	// Close ends the client now: pending calls fail with their outcome, the
