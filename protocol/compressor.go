@@ -88,6 +88,20 @@ func Inflate(t CompressType, dst, src []byte, limit int) ([]byte, error) {
 	return contain(dst, func() ([]byte, error) { return c.AppendInflated(dst, src, max(limit, 0)) })
 }
 
+// InflatedSize returns how many bytes src says that it inflates to by compressor t,
+// at most what its length makes possible; 0 where it does not say. It may be wrong
+// both ways: Inflate finds out. It costs next to nothing, and may run concurrently.
+func InflatedSize(t CompressType, src []byte) int {
+	c, _ := CompressorOf(t)
+	if d, ok := c.(declaring); ok {
+		return d.declared(src)
+	}
+	return 0
+}
+
+// declaring is a Compressor whose output says what it inflates to.
+type declaring interface{ declared(src []byte) int }
+
 // contain runs f, and returns dst where it fails or panics.
 func contain(dst []byte, f func() ([]byte, error)) (out []byte, err error) {
 	defer func() {

@@ -318,3 +318,26 @@ func BenchmarkCompressors(b *testing.B) {
 		})
 	}
 }
+
+// InflatedSize is true of what Compress makes, and never more than a body could hold.
+func TestInflatedSize(t *testing.T) {
+	for _, c := range allCompressors {
+		for _, n := range []int{0, 1000, 1 << 20} {
+			body, err := Compress(c, nil, make([]byte, n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := InflatedSize(c, body); got != n {
+				t.Errorf("%v of %d bytes says %d", c, n, got)
+			}
+		}
+		for _, lie := range [][]byte{nil, {0xff}, []byte("\xff\xff\xff\xff"), []byte("\x28\xb5\x2f\xfd\xe0\xff\xff\xff\xff\xff\xff\xff\x7f")} {
+			if got := InflatedSize(c, lie); got > 1<<20 {
+				t.Errorf("%v: %d bytes of nonsense say %d", c, len(lie), got)
+			}
+		}
+	}
+	if got := InflatedSize(FirstUserCompressor, []byte("x")); got != 0 {
+		t.Errorf("an unknown compressor says %d", got)
+	}
+}

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"slices"
 	"sync"
@@ -12,7 +13,14 @@ import (
 // gzipCompressor is RFC 1952 at the fastest level.
 type gzipCompressor struct{}
 
-var _ Compressor = gzipCompressor{}
+var (
+	_ Compressor = gzipCompressor{}
+	_ declaring  = gzipCompressor{}
+)
+
+// gzipRatio is above what the format can reach: a copy of 258 bytes takes
+// two bits.
+const gzipRatio = 1032
 
 var (
 	gzipWriters = sync.Pool{New: func() any {
@@ -68,6 +76,15 @@ func (gzipCompressor) AppendInflated(dst, src []byte, limit int) ([]byte, error)
 	r.from.Reset(nil)
 	gzipReaders.Put(r)
 	return out, err
+}
+
+// declared is what the last member says at its end, which mostly is the only one.
+func (gzipCompressor) declared(src []byte) int {
+	if len(src) < 4 {
+		return 0
+	}
+	size := binary.LittleEndian.Uint32(src[len(src)-4:])
+	return int(min(uint64(size), gzipRatio*uint64(len(src))))
 }
 
 // appendAtMost appends what r holds to dst, which grows as it arrives; guess is

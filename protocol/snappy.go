@@ -10,7 +10,10 @@ import (
 // https://github.com/google/snappy/blob/main/format_description.txt.
 type snappyCompressor struct{}
 
-var _ Compressor = snappyCompressor{}
+var (
+	_ Compressor = snappyCompressor{}
+	_ declaring  = snappyCompressor{}
+)
 
 // snappyRatio is above what the format can reach: a copy of at most 64 bytes
 // takes three.
@@ -45,4 +48,13 @@ func (snappyCompressor) AppendInflated(dst, src []byte, limit int) ([]byte, erro
 		return dst, corruptCompression(err)
 	}
 	return out[:len(out)+len(block)], nil
+}
+
+// declared is what the block begins with.
+func (snappyCompressor) declared(src []byte) int {
+	n, err := s2.DecodedLen(src)
+	if err != nil {
+		return 0
+	}
+	return min(n, snappyRatio*len(src))
 }

@@ -17,7 +17,10 @@ import (
 // import, outside of every bubble. It starts no goroutine.
 type zstdCompressor struct{}
 
-var _ Compressor = zstdCompressor{}
+var (
+	_ Compressor = zstdCompressor{}
+	_ declaring  = zstdCompressor{}
+)
 
 // zstdWindow is how far back an encoder looks: enough for most bodies, and an
 // eighth of the memory of the codec's default.
@@ -137,4 +140,13 @@ func zstdDeclared(src []byte, limit int) (int, error) {
 		return -1, nil
 	}
 	return int(h.FrameContentSize), nil
+}
+
+// declared is what the first frame declares, which mostly is the only one.
+func (zstdCompressor) declared(src []byte) int {
+	size, err := zstdDeclared(src, math.MaxInt)
+	if err != nil {
+		return 0
+	}
+	return max(size, 0)
 }

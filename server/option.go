@@ -119,8 +119,8 @@ type Option struct {
 	// and so do all of a gateway. The default, as a negative value, is no bound
 	// besides MaxRequestsInFlight.
 	MaxRequestsPerConnection int
-	// MaxBytesInFlight bounds the bodies of those requests, in bytes. The
-	// default is 64 MiB.
+	// MaxBytesInFlight bounds the bodies of those requests, in bytes: as they
+	// travel, and beside that as they are inflated. The default is 64 MiB.
 	MaxBytesInFlight int64
 
 	// Identify accepts identities that clients claim. The default, nil, accepts

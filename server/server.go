@@ -119,6 +119,7 @@ func NewSGServer(option *Option) (*SGServer, error) {
 		MaxMessageSize:    o.MaxMessageSize,
 		CompressThreshold: o.CompressThreshold,
 		CompressType:      o.CompressType,
+		Room:              s.room,
 	}
 	s.sessions, s.turnsAway = s.sessionConfig(), s.sessionConfig()
 	s.turnsAway.Leaving = fmt.Sprintf("%d connections are served already (MaxConnections)", o.MaxConnections)

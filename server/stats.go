@@ -71,7 +71,7 @@ func (s *SGServer) refusals() Refusals {
 		Tags:       s.admission.untagged.Load(),
 		Admission:  s.admission.denied.Load() + d.PanickedAdmits.Load() + s.stats.PanickedAdmits.Load(),
 		Size:       s.stats.RefusedSize.Load(),
-		Room:       s.stats.RefusedRoom.Load(),
+		Room:       s.stats.RefusedRoom.Load() + d.NoRoom.Load(),
 		Draining:   s.stats.RefusedDraining.Load(),
 		Expired:    d.Expired.Load(),
 	}

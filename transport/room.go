@@ -6,7 +6,8 @@ import (
 )
 
 // Room bounds what one side takes in at once over all its sessions: requests
-// whose handler has not ended, and the bytes of their bodies. A nil Room has no
+// whose handler has not ended, and the bytes of their bodies, as they arrived and
+// as they were inflated. A nil Room has no
 // bounds. All methods may run concurrently.
 type Room struct {
 	maxRequests, maxBytes int64
@@ -50,6 +51,13 @@ func (r *Room) Take(n int) bool { return r.take(1, n) }
 // Give gives back what Take took for a body of n bytes.
 func (r *Room) Give(n int) { r.give(1, n) }
 
+// Hold takes room for n bytes more that a request in flight has made of its body,
+// or nothing and returns false. Free gives them back.
+func (r *Room) Hold(n int) bool { return r == nil || r.takeBytes(n) }
+
+// Free gives back n bytes that Hold took.
+func (r *Room) Free(n int) { r.give(0, n) }
+
 // take takes room for requests and bytes, or nothing and returns false. One
 // body larger than the whole bound never fits.
 func (r *Room) take(requests, bytes int) bool {
@@ -60,8 +68,16 @@ func (r *Room) take(requests, bytes int) bool {
 		r.give(requests, 0)
 		return false
 	}
+	if !r.takeBytes(bytes) {
+		r.give(requests, 0)
+		return false
+	}
+	return true
+}
+
+func (r *Room) takeBytes(bytes int) bool {
 	if n := r.bytes.Add(int64(bytes)); r.maxBytes > 0 && n > r.maxBytes && bytes > 0 {
-		r.give(requests, bytes)
+		r.give(0, bytes)
 		return false
 	}
 	return true

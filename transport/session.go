@@ -233,6 +233,9 @@ func (s *Session) RemoteAddr() net.Addr { return s.conn.RemoteAddr() }
 // read, written or closed.
 func (s *Session) Conn() net.Conn { return s.conn }
 
+// Room returns what bounds the requests that the session takes in; nil: nothing.
+func (s *Session) Room() *Room { return s.cfg.Room }
+
 // SetOwner attaches a value of the session's user; Owner returns it.
 func (s *Session) SetOwner(v any) { s.owner.Store(&v) }
 

@@ -68,13 +68,22 @@ func unmarshal(h *protocol.Header, body []byte, v any, limit, maxElements int) e
 }
 
 func unmarshalInflated(h *protocol.Header, body []byte, v any, limit, maxElements int) error {
-	limit = cmp.Or(limit, protocol.DefaultMaxMessageSize)
-	inflated := transport.NewBuffer(4 * min(len(body), limit/4))
-	defer inflated.Release()
-	var err error
-	inflated.B, err = protocol.Inflate(h.CompressType, inflated.B, body, limit)
+	inflated, err := inflate(h, body, cmp.Or(limit, protocol.DefaultMaxMessageSize))
 	if err != nil {
 		return err
 	}
+	defer inflated.Release()
 	return protocol.Unmarshal(h.SerializeType, inflated.B, v, maxElements)
+}
+
+// inflate returns what body was compressed from, at most limit bytes, in a buffer
+// that is the caller's.
+func inflate(h *protocol.Header, body []byte, limit int) (*transport.Buffer, error) {
+	inflated := transport.NewBuffer(4 * min(len(body), limit/4))
+	var err error
+	if inflated.B, err = protocol.Inflate(h.CompressType, inflated.B, body, limit); err != nil {
+		inflated.Release()
+		return nil, err
+	}
+	return inflated, nil
 }

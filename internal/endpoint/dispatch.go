@@ -34,6 +34,9 @@ type Dispatcher struct {
 	// CompressType is used for replies to requests that came uncompressed from
 	// peers that announced it.
 	CompressType protocol.CompressType
+	// Room bounds what the requests of Do make of their bodies; those of sessions
+	// have their session's. nil is no bound.
+	Room *transport.Room
 
 	// Stats counts what was not served. It is set by the dispatcher alone.
 	Stats Stats
@@ -46,6 +49,7 @@ type Dispatcher struct {
 type Stats struct {
 	Unknown    atomic.Uint64 // no such service or method
 	Unreadable atomic.Uint64 // serializer, compressor, metadata or body that cannot be used
+	NoRoom     atomic.Uint64 // no room for what their body inflates to
 	Expired    atomic.Uint64 // their time was up, or their caller had gone, before the method was entered
 	Panics     atomic.Uint64 // of methods and wrappers
 	// PanickedAdmits counts panics of Admission for calls that came over no session;
@@ -139,6 +143,7 @@ type task struct {
 	req     protocol.Message
 	body    *transport.Buffer // of req
 	reply   *transport.Buffer // of the response, as Serve encoded it
+	held    int               // bytes of room for what was inflated
 	entered bool              // the method was entered: only Serve says so
 }
 
@@ -235,9 +240,8 @@ func (d *Dispatcher) Serve(ctx context.Context, req, res *protocol.Message) erro
 		}
 	}
 	args := m.NewRequest()
-	if err := unmarshal(&req.Header, req.Body, args, d.MaxMessageSize, d.MaxElements); err != nil {
-		d.Stats.Unreadable.Add(1)
-		return decodeError(m, err)
+	if err := t.unmarshal(req, args); err != nil {
+		return d.unreadableBody(m, err)
 	}
 	var reply any
 	if m.NeedsReply() {
@@ -274,6 +278,18 @@ func taskOf(ctx context.Context) *task {
 	return c.task
 }
 
+// unreadableBody is the refusal of a request whose body came to err, and counts it.
+func (d *Dispatcher) unreadableBody(m *Method, err error) error {
+	if errors.Is(err, errNoRoom) {
+		d.Stats.NoRoom.Add(1)
+		refusal := protocol.Errorf(protocol.ResourceExhausted, "%s: %w", m.FullName(), err)
+		refusal.Elsewhere = true
+		return refusal
+	}
+	d.Stats.Unreadable.Add(1)
+	return decodeError(m, err)
+}
+
 func decodeError(m *Method, err error) error {
 	code := protocol.InvalidArgument
 	switch {
@@ -295,6 +311,7 @@ func (t *task) answer(res *protocol.Message, err error, watch time.Duration) {
 		}
 		t.reply.Release()
 		t.body.Release()
+		t.hold(0)
 		t.session.Finish(t.seq)
 		return
 	}
@@ -311,6 +328,7 @@ func (t *task) answer(res *protocol.Message, err error, watch time.Duration) {
 		body = t.replyBody(res)
 	}
 	t.body.Release() // before the answer goes out, which may wait for a peer that reads slowly
+	t.hold(0)
 	if meta := t.takeReplyMeta(); meta != nil {
 		h.MetaData = mergeMeta(h.MetaData, meta)
 	}

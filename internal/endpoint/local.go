@@ -52,6 +52,7 @@ func (t *task) admitLocal() (err error) {
 // result is what the chain came to, as it would arrive over a session.
 func (t *task) result(res *protocol.Message, err error) (*protocol.Message, error) {
 	defer t.reply.Release()
+	t.hold(0)
 	h := protocol.Header{
 		Seq:           t.seq,
 		MessageType:   protocol.TypeResponse,
