@@ -88,7 +88,8 @@ type Option struct {
 	MaxConnectionAge time.Duration
 	// FrameTimeout is how long the prefix and header of a frame may take to
 	// arrive once they have begun, and the span over which a body must bring
-	// 16 KiB/s. It also bounds Identify. The default is 10 s.
+	// 16 KiB/s, or a sixtieth of its rest each second when other bodies found no
+	// room in it to arrive. It also bounds Identify. The default is 10 s.
 	FrameTimeout time.Duration
 	// WriteTimeout ends a connection whose peer takes nothing for so long, or
 	// acknowledges nothing (TCP on Linux). The default is 10 s.

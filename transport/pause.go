@@ -56,11 +56,17 @@ func (b *pauseBudget) advance(now time.Time) {
 // waitRoom reports whether there is room for one more request with a body of n
 // bytes, having waited for it where that is allowed.
 func (s *Session) waitRoom(n int) bool {
-	room, short := s.cfg.Room, &s.in.short
-	if room.fits(1, n) {
-		short.refusing = false
+	if s.cfg.Room.fits(need{bytes: n}) {
+		s.in.short.refusing = false
 		return true
 	}
+	return s.cfg.Room.ever(n) && s.waitFor(need{bytes: n})
+}
+
+// waitFor waits for what is needed, where that is allowed, and reports whether it is
+// there.
+func (s *Session) waitFor(n need) bool {
+	room, short := s.cfg.Room, &s.in.short
 	if short.given == nil {
 		short.given, short.budget = make(chan struct{}, 1), new(pauseBudget)
 	}
@@ -72,13 +78,13 @@ func (s *Session) waitRoom(n int) bool {
 			return false
 		}
 	}
-	if room.ever(n) && s.pause(n) {
+	if s.pause(n) {
 		return true
 	}
 	short.refusing = true
 	s.drainGiven()
 	room.watch(short.given)
-	return room.fits(1, n)
+	return room.fits(n)
 }
 
 func (s *Session) drainGiven() {
@@ -89,7 +95,7 @@ func (s *Session) drainGiven() {
 }
 
 // pause waits until there is room, at most for what the rules leave.
-func (s *Session) pause(n int) bool {
+func (s *Session) pause(n need) bool {
 	begun := time.Now()
 	limit := min(cmp.Or(s.cfg.ReadPause, DefaultReadPause), s.in.short.budget.left(begun))
 	if limit <= 0 {
@@ -129,13 +135,13 @@ func (s *Session) endPause() {
 	close(s.unpause)
 }
 
-func (s *Session) awaitRoom(n int, limit time.Duration, stop chan struct{}) bool {
+func (s *Session) awaitRoom(n need, limit time.Duration, stop chan struct{}) bool {
 	t := time.NewTimer(limit)
 	defer t.Stop()
 	for {
 		s.drainGiven()
 		s.cfg.Room.watch(s.in.short.given)
-		if s.cfg.Room.fits(1, n) {
+		if s.cfg.Room.fits(n) {
 			return true
 		}
 		select {
@@ -145,7 +151,7 @@ func (s *Session) awaitRoom(n int, limit time.Duration, stop chan struct{}) bool
 		case <-s.done:
 			return false
 		case <-t.C:
-			return s.cfg.Room.fits(1, n)
+			return s.cfg.Room.fits(n)
 		}
 	}
 }

@@ -308,12 +308,14 @@ func (s *Session) fillBody() bool {
 }
 
 // growBody makes room for more of the body: four times what has arrived, and
-// never more than was declared. A reply needs no room of the Room.
+// never more than was declared. A reply needs no room of the Room, nor does a body
+// that is all there: it is a whole one's in a moment.
 func (in *inbound) growBody(s *Session) bool {
 	have := len(in.body.B)
 	want := min(have+in.left, 4*have)
-	if in.head.MessageType != protocol.TypeResponse {
-		if !s.cfg.Room.takePartial(want - in.held) {
+	if in.head.MessageType != protocol.TypeResponse && in.left > in.w-in.r {
+		n := need{grow: want, held: in.held}
+		if !s.cfg.Room.takePartial(want, in.held) && (!s.waitFor(n) || !s.cfg.Room.takePartial(want, in.held)) {
 			return false
 		}
 		in.held = want
@@ -401,7 +403,7 @@ func (s *Session) wantBody(n int) {
 	if n > firstBodyRoom {
 		first = firstBodyRoom
 		more := min(n, in.proven)
-		if more > first && (in.head.MessageType == protocol.TypeResponse || s.cfg.Room.takePartial(more)) {
+		if more > first && (in.head.MessageType == protocol.TypeResponse || s.cfg.Room.takePartial(more, 0)) {
 			first = more
 			if in.head.MessageType != protocol.TypeResponse {
 				in.held = more

@@ -7,15 +7,15 @@ import (
 
 // Room bounds what one side takes in at once over all its sessions: requests
 // whose handler has not ended, and the bytes of their bodies, as they arrived and
-// as they were inflated. A nil Room has no
-// bounds. All methods may run concurrently.
+// as they were inflated. A nil Room has no bounds. All methods may run concurrently.
 type Room struct {
 	maxRequests, maxBytes int64
 
 	requests atomic.Int64
 	bytes    atomic.Int64
-	partial  atomic.Int64 // bytes held for bodies that are still arriving
-	asked    atomic.Bool  // waiters or empty is set: give looks at the lock only then
+	partial  atomic.Int64  // bytes held for bodies that are still arriving
+	lacks    atomic.Uint32 // times that one of them found no room
+	asked    atomic.Bool   // waiters or empty is set: give looks at the lock only then
 
 	mu      sync.Mutex
 	waiters []chan<- struct{} // readers that pause; each is told once
@@ -83,11 +83,23 @@ func (r *Room) takeBytes(bytes int) bool {
 	return true
 }
 
-// fits reports whether take would have succeeded just now.
-func (r *Room) fits(requests, bytes int) bool {
-	return r == nil ||
-		(r.maxRequests <= 0 || r.requests.Load()+int64(requests) <= r.maxRequests) &&
-			(r.maxBytes <= 0 || r.bytes.Load()+int64(bytes) <= r.maxBytes)
+// need is what a reader lacks room for: one request more, or a body that is arriving
+// and is to grow.
+type need struct {
+	bytes      int // of the request's body
+	grow, held int // bytes that the body is to grow to, and those it has; 0: a request
+}
+
+// fits reports whether what is needed could have been taken just now.
+func (r *Room) fits(n need) bool {
+	switch {
+	case r == nil:
+		return true
+	case n.grow > 0:
+		return r.fitsPartial(r.partial.Load()+int64(n.grow-n.held), n.grow)
+	}
+	return (r.maxRequests <= 0 || r.requests.Load()+1 <= r.maxRequests) &&
+		(r.maxBytes <= 0 || r.bytes.Load()+int64(n.bytes) <= r.maxBytes)
 }
 
 // ever reports whether bytes could be held if nothing else were.
@@ -123,24 +135,51 @@ func (r *Room) wake(empty bool) {
 	r.asked.Store(r.empty != nil)
 }
 
-// takePartial takes room for n bytes of a body that is still arriving. Those
-// have half of the bound beside the bound itself, so that slow senders cannot
-// take it from requests that are whole.
-func (r *Room) takePartial(n int) bool {
+// takePartial has a body that is still arriving hold grow bytes, where it held fewer.
+// Such bodies have half of the bound beside the bound itself, so that slow senders
+// cannot take it from requests that are whole.
+func (r *Room) takePartial(grow, held int) bool {
 	if r == nil || r.maxBytes <= 0 {
 		return true
 	}
-	if r.partial.Add(int64(n)) > r.maxBytes/2 {
-		r.partial.Add(int64(-n))
+	more := int64(grow - held)
+	if !r.fitsPartial(r.partial.Add(more), grow) {
+		r.partial.Add(-more)
+		r.lacks.Add(1)
 		return false
 	}
 	return true
 }
 
-func (r *Room) givePartial(n int) {
-	if r != nil && r.maxBytes > 0 && n > 0 {
-		r.partial.Add(int64(-n))
+// fitsPartial reports whether all partial bodies may hold sum bytes, of which one
+// that grows has grow. Small ones have an eighth more, which large ones that come
+// slowly cannot keep from them; and one that is larger than the half may have it, if
+// the others are little.
+func (r *Room) fitsPartial(sum int64, grow int) bool {
+	most := r.maxBytes / 2
+	if grow <= provenRoom {
+		most += most / 8
 	}
+	return r.maxBytes <= 0 || sum <= most || sum-int64(grow) <= r.maxBytes/8
+}
+
+func (r *Room) givePartial(n int) {
+	if r == nil || r.maxBytes <= 0 || n <= 0 {
+		return
+	}
+	r.partial.Add(int64(-n))
+	if r.asked.Load() {
+		r.wake(false)
+	}
+}
+
+// lacked counts how often a body that was arriving found no room to grow. It may be
+// read at any time.
+func (r *Room) lacked() uint32 {
+	if r == nil {
+		return 0
+	}
+	return r.lacks.Load()
 }
 
 // watch has c told at the next give.

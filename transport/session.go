@@ -83,7 +83,8 @@ type SessionConfig struct {
 	// default is DefaultMaxQueued.
 	MaxQueued int
 	// FrameTimeout is how long prefix and header of a frame may take to arrive
-	// once they have begun, and the span over which a body must bring 16 KiB/s.
+	// once they have begun, and the span over which a body must bring 16 KiB/s, or
+	// a sixtieth of its rest each second when others found no room for theirs in it.
 	// The default is DefaultFrameTimeout.
 	FrameTimeout time.Duration
 	// WriteTimeout ends a session whose socket takes nothing for so long. The

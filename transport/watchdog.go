@@ -11,6 +11,10 @@ import (
 // each FrameTimeout.
 const minBodyRate = 16 << 10
 
+// wholeWithin is in what time the rest of a body must be there, at its pace over the
+// last FrameTimeout, while it holds room that others lack.
+const wholeWithin = time.Minute
+
 // ErrStalled ends a session whose peer began a frame and does not go on.
 var ErrStalled = errors.New("transport: the peer stalled in the middle of a frame")
 
@@ -28,6 +32,8 @@ const (
 type frameWatch struct {
 	timer *time.Timer
 	what  waitFor
+	holds bool      // the body holds room that others may lack
+	lacks uint32    // Room.lacked when the window began
 	frame uint64    // number of the frame that is incomplete
 	since time.Time // it began, or the body's window did
 	left  int       // bytes that the body lacked when the reader last waited
@@ -56,9 +62,10 @@ func (f *frameWatch) watch(s *Session, in *inbound) {
 	}
 	left := in.left + in.skip
 	if what != f.what || in.frames != f.frame {
-		f.what, f.frame, f.since, f.mark = what, in.frames, in.arrived, left
+		f.what, f.frame, f.since = what, in.frames, in.arrived
+		f.mark, f.lacks = left, s.cfg.Room.lacked()
 	}
-	f.left = left
+	f.left, f.holds = left, in.held > 0
 	if f.timer == nil && what != nothing {
 		f.arm(s, s.frameTimeout()-time.Since(f.since))
 	}
@@ -91,6 +98,14 @@ func (f *frameWatch) awaitEnd(s *Session) {
 	}
 }
 
+// leastRate is the slowest that the body may be, in bytes a second, with s.mu held.
+func (f *frameWatch) leastRate(s *Session) float64 {
+	if !f.holds || s.cfg.Room.lacked() == f.lacks {
+		return minBodyRate
+	}
+	return max(minBodyRate, float64(f.mark)/wholeWithin.Seconds())
+}
+
 // check looks at what is waited for when the timer fires.
 func (f *frameWatch) check(s *Session) {
 	s.mu.Lock()
@@ -113,11 +128,11 @@ func (f *frameWatch) check(s *Session) {
 	case forHead:
 		s.failLocked(fmt.Errorf("%w: no whole header in %v", ErrStalled, limit), allGiven)
 	case forBody:
-		if got := f.mark - f.left; float64(got) < minBodyRate*limit.Seconds() {
+		if got := f.mark - f.left; float64(got) < f.leastRate(s)*limit.Seconds() {
 			s.failLocked(fmt.Errorf("%w: %d bytes of a body in %v", ErrStalled, got, limit), allGiven)
 			return
 		}
-		f.mark, f.since = f.left, time.Now()
+		f.mark, f.lacks, f.since = f.left, s.cfg.Room.lacked(), time.Now()
 		f.arm(s, limit)
 		s.mu.Unlock()
 	}
