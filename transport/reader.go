@@ -51,7 +51,7 @@ type inbound struct {
 	held   int     // bytes of room taken for body while it grows
 	proven int     // the largest body that came whole, up to provenRoom
 	frames uint64  // completed
-	fault  error   // found while handing over a batch: ends the session
+	fault  error   // found while handing over a batch, or read with the last bytes: ends the session
 
 	batch *readBatch // lent while something is in it
 	short shortage
@@ -168,7 +168,8 @@ func isPeerFault(err error) bool {
 		errors.Is(err, protocol.ErrBadMagic) || errors.Is(err, errOversized)
 }
 
-// fill waits for bytes.
+// fill waits for bytes. An error that comes with some is the session's fault once they
+// have been worked up.
 func (s *Session) fill() error {
 	in := &s.in
 	in.stow()
@@ -194,6 +195,7 @@ func (s *Session) fill() error {
 		in.arrived = in.arrived.Add(-in.aged)
 		in.aged = 0
 		in.took(n)
+		in.fault, err = err, nil
 	}
 	return err
 }
