@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -216,27 +217,61 @@ func TestLargeReplyAmongMany(t *testing.T) {
 	})
 }
 
-// A reply does not wait behind calls of its own side that wait for room.
+// A reply does not wait behind calls of its own side that wait for room, whether
+// there is room for it or not.
 func TestReplyOvertakesCallsThatWait(t *testing.T) {
+	for _, size := range []int{1, 600 << 10} {
+		bubble(t, func(t *testing.T) {
+			e := connect(t, &service{}, func(client, server *SessionConfig) {
+				client.Room, server.Room = NewRoom(1000, 64<<20), NewRoom(1000, 64<<20)
+			})
+			e.network.SetFaults(MemFaults{ToDialer: MemPath{Bandwidth: 1 << 20, Buffer: 16 << 10}})
+			var calls sync.WaitGroup
+			for range 20 {
+				calls.Go(func() {
+					if _, err := ask(e.server, "large", strings.Repeat("x", 600<<10), 0); err != nil {
+						t.Errorf("a large call: %v", err)
+					}
+				})
+			}
+			synctest.Wait()
+			began := time.Now()
+			if got, err := ask(e.client, "M", strings.Repeat("a", size), 0); err != nil || len(got) != size {
+				t.Errorf("%d of %d bytes, %v", len(got), size, err)
+			}
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("a reply of %d bytes took %v", size, took)
+			}
+			calls.Wait()
+		})
+	}
+}
+
+// A call that needs the whole queue has its turn though replies never end.
+func TestLargeCallAmongReplies(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		e := connect(t, &service{}, func(client, _ *SessionConfig) { client.Room = NewRoom(1000, 64<<20) })
+		e := connect(t, &service{}, func(client, server *SessionConfig) {
+			client.Room, server.Room = NewRoom(1000, 64<<20), NewRoom(1000, 64<<20)
+		})
 		e.network.SetFaults(MemFaults{ToDialer: MemPath{Bandwidth: 1 << 20, Buffer: 16 << 10}})
-		var calls sync.WaitGroup
-		for range 20 {
-			calls.Go(func() {
-				if _, err := ask(e.server, "large", strings.Repeat("x", 600<<10), 0); err != nil {
-					t.Errorf("a large call: %v", err)
+		var callers sync.WaitGroup
+		var done atomic.Bool
+		for range 10 {
+			callers.Go(func() {
+				for !done.Load() {
+					if _, err := ask(e.client, "M", strings.Repeat("x", 50<<10), 0); err != nil {
+						t.Errorf("a caller whose replies never end: %v", err)
+						return
+					}
 				}
 			})
 		}
-		synctest.Wait()
-		began := time.Now()
-		if got, err := ask(e.client, "small", "a", 0); err != nil || got != "a" {
-			t.Errorf("the small one: %q, %v", got, err)
+		time.Sleep(time.Second)
+		size := DefaultMaxQueued + 1
+		if got, err := ask(e.server, "large", strings.Repeat("x", size), 10*time.Second); err != nil || len(got) != size {
+			t.Errorf("%d of %d bytes, %v", len(got), size, err)
 		}
-		if took := time.Since(began); took > 3*time.Second {
-			t.Errorf("its reply took %v", took)
-		}
-		calls.Wait()
+		done.Store(true)
+		callers.Wait()
 	})
 }

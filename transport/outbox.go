@@ -40,7 +40,7 @@ type outbox struct {
 	queued   int          // bytes, of the batch in progress too, reserve not counted
 	granted  int          // bytes promised to waiters that have not yet queued them
 	reserved int          // bytes of the reserve in use
-	waiters  []*outWaiter // callers without room, first come first served
+	waiters  []*outWaiter // frames without room: see queueReply
 	replies  int          // how many of them are replies, which others do not overtake
 
 	busy       bool  // somebody holds the right to write
@@ -82,10 +82,23 @@ type batch struct {
 
 func (b *batch) empty() bool { return b.size == 0 }
 
-// outWaiter is a caller that waits for room in the outbox.
+// outWaiter is a frame that waits for room in the outbox.
 type outWaiter struct {
-	size    int
-	granted chan struct{} // closed when size was charged for it, or the session ended
+	size      int
+	reply     bool          // else a call's
+	overtaken int           // bytes of replies that went before a call, which had waited longest
+	granted   chan struct{} // closed when size was charged for it, or the session ended
+}
+
+// overtake lets a reply of size bytes go before the call w: as many as the queue
+// holds may, so that a call which needs much room has its turn where replies never
+// end.
+func (w *outWaiter) overtake(size, limit int) bool {
+	if w.overtaken >= limit {
+		return false
+	}
+	w.overtaken += size
+	return true
 }
 
 // fits reports whether size more bytes may be queued. An empty outbox takes
@@ -93,6 +106,27 @@ type outWaiter struct {
 func (o *outbox) fits(size, limit int) bool {
 	held := o.queued + o.granted
 	return held == 0 || held+size <= limit
+}
+
+// takesReply reports whether a reply of size bytes may be queued now: where there is
+// room for it, it goes before the calls that wait.
+func (o *outbox) takesReply(size, limit int) bool {
+	return o.replies == 0 && o.fits(size, limit) && (len(o.waiters) == 0 || o.waiters[0].overtake(size, limit))
+}
+
+// queueReply has the reply w wait behind the replies that wait, and before the calls,
+// which may wait for longer than a reply has. Calls are first come, first served.
+func (o *outbox) queueReply(w *outWaiter, limit int) {
+	at := slices.IndexFunc(o.waiters, func(other *outWaiter) bool { return !other.reply })
+	switch {
+	case at < 0:
+		at = len(o.waiters)
+	case !o.waiters[at].overtake(w.size, limit): // that call's turn comes first
+		for at++; at < len(o.waiters) && o.waiters[at].reply; at++ {
+		}
+	}
+	o.waiters = slices.Insert(o.waiters, at, w)
+	o.replies++
 }
 
 // headRoom is where the head of a frame that is no call's is made. Longer ones, with
@@ -292,7 +326,7 @@ func (o *outbox) settle(b *batch, limit int) (told []*call) {
 	return told
 }
 
-// admit charges room for the callers that waited longest.
+// admit charges room for those whose turn it is.
 func (o *outbox) admit(limit int) {
 	for len(o.waiters) > 0 && o.fits(o.waiters[0].size, limit) {
 		w := o.waiters[0]

@@ -216,7 +216,7 @@ func (s *Session) Reply(h *protocol.Header, body *Buffer) error {
 	}
 	size := len(head) + body.size()
 	s.mu.Lock()
-	if s.err == nil && (s.out.replies > 0 || !s.out.fits(size, s.maxQueued())) {
+	if s.err == nil && !s.out.takesReply(size, s.maxQueued()) {
 		s.waitToReply(size)
 	}
 	s.endTask(h.Seq)
@@ -253,9 +253,8 @@ func (s *Session) unfit(h *protocol.Header, header, body int) *protocol.Error {
 // waitToReply waits for room in the outbox, with s.mu held before and after. It
 // ends the session when WriteTimeout passes without any.
 func (s *Session) waitToReply(size int) {
-	w := &outWaiter{size: size, granted: make(chan struct{})}
-	s.out.waiters = append(s.out.waiters, w)
-	s.out.replies++
+	w := &outWaiter{size: size, reply: true, granted: make(chan struct{})}
+	s.out.queueReply(w, s.maxQueued())
 	s.out.liftCork()
 	s.unlockAndFlush(false)
 	s.leaveToAnother() // it is the peer that takes long
