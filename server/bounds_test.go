@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -144,6 +145,34 @@ func TestAShareCountsWhatCameTogether(t *testing.T) {
 		synctest.Wait()
 		if stats := s.Stats(); stats.RequestsInFlight != 2 || stats.Refused.Room != 3 {
 			t.Errorf("%d run and %d were refused, want 2 and 3", stats.RequestsInFlight, stats.Refused.Room)
+		}
+	})
+}
+
+// What a large header takes is among the bytes in flight: its keys take much more
+// room than they have bytes.
+func TestLargeHeadersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const bound = 1 << 20
+		s, mem := on(t, server.Option{MaxBytesInFlight: bound})
+		entered, _ := stuck(t, s)
+		running(t, s)
+		conn := dialRaw(t, mem)
+		meta := make(map[string]string)
+		for i := range protocol.MaxMetaSize / 4 {
+			meta[fmt.Sprintf("%04x", i)] = ""
+		}
+		for seq := range uint64(10) {
+			conn.sendFrame(protocol.Header{Seq: seq, ServiceName: "Stuck", MethodName: "Wait", MetaData: meta}, marshal(t, map[string]any{}))
+		}
+		for range 7 {
+			if h, _ := conn.next(); h.StatusCode != protocol.ResourceExhausted || h.Flags&protocol.FlagElsewhere == 0 {
+				t.Errorf("answer %+v", h)
+			}
+		}
+		synctest.Wait()
+		if stats := s.Stats(); len(entered) != 3 || stats.Refused.Room != 7 || stats.BytesInFlight > bound {
+			t.Errorf("%d run, %+v", len(entered), stats)
 		}
 	})
 }

@@ -37,10 +37,11 @@ type inbound struct {
 	arrived time.Time
 	aged    time.Duration // pause to be taken off what is read next
 	behind  time.Duration // served on the reader since the socket was last empty
-	busy    bool          // what was read last came soon after what came before
 
-	small  bool // reads have been short: wait with idleRoom
-	begun  bool // the first frame has come
+	busy   bool  // what was read last came soon after what came before
+	small  bool  // reads have been short: wait with idleRoom
+	begun  bool  // the first frame has come
+	beside int32 // bytes of room that the request needs beside its body
 	head   protocol.Header
 	heads  protocol.HeaderReader
 	ticket any     // of Handler.Admit, for the request that head is of

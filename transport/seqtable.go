@@ -122,15 +122,39 @@ func (t *seqTable[T]) take(seq uint64) (value T, ok bool) {
 // shrink books a removal, and lets go of what a burst left behind.
 func (t *seqTable[T]) shrink() {
 	t.size--
-	if t.size == 0 {
+	switch {
+	case t.size == 0:
 		t.moved = nil
 		if len(t.ring) > keptRing {
-			ring := t.ring
-			longRings.Put(&ring)
+			t.leaveRing(t.ring)
 			t.ring = nil
 		}
+	case len(t.ring) > keptRing && t.size < len(t.ring)/16:
+		t.halve()
 	}
 }
+
+// halve makes do with half of the ring. Of two entries that share a place in it one
+// moves.
+func (t *seqTable[T]) halve() {
+	old := t.ring
+	t.ring = make([]seqEntry[T], len(old)/2)
+	for i := range old {
+		if !old[i].used {
+			continue
+		}
+		e := &t.ring[old[i].seq&uint64(len(t.ring)-1)]
+		if e.used {
+			t.move(e)
+		}
+		*e = old[i]
+	}
+	clear(old)
+	t.leaveRing(old)
+}
+
+// leaveRing leaves an empty ring to another burst.
+func (t *seqTable[T]) leaveRing(ring []seqEntry[T]) { longRings.Put(&ring) }
 
 // all returns every value, in no order.
 func (t *seqTable[T]) all() []T {

@@ -54,3 +54,28 @@ func TestSeqTableIsAMap(t *testing.T) {
 		t.Errorf("all has %d entries, want %d", got, len(want))
 	}
 }
+
+// What a burst made is let go of as its entries are taken, though some stay.
+func TestSeqTableShrinks(t *testing.T) {
+	var table seqTable[uint64]
+	stay := []uint64{0, 1, largestRing - 1}
+	for seq := range uint64(largestRing) {
+		table.put(seq, seq)
+	}
+	for seq := range uint64(largestRing) {
+		if seq > 1 && seq < largestRing-1 {
+			table.take(seq)
+		}
+	}
+	if len(table.ring) > keptRing {
+		t.Errorf("%d places for %d entries", len(table.ring), table.len())
+	}
+	for _, seq := range stay {
+		if got, ok := table.take(seq); !ok || got != seq {
+			t.Errorf("take(%d) = %d, %v", seq, got, ok)
+		}
+	}
+	if table.len() != 0 || len(table.moved) != 0 {
+		t.Errorf("%d entries are left, %d of them moved", table.len(), len(table.moved))
+	}
+}

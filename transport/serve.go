@@ -19,6 +19,7 @@ type running struct {
 // onRequest decides on a request or oneway by its header, before its body is
 // read.
 func (s *Session) onRequest(h *protocol.Header, bodyLen, size int) error {
+	s.in.beside = roomForHeader(h, size-bodyLen)
 	if err := s.admit(h, bodyLen, size); err != nil {
 		s.refuse(h, err)
 		return s.skipBody(bodyLen, size)
@@ -52,10 +53,26 @@ func (s *Session) admit(h *protocol.Header, bodyLen, size int) error {
 	if s.shareTaken() {
 		return s.noShare()
 	}
-	if !s.waitRoom(bodyLen) {
+	if !s.waitRoom(bodyLen + int(s.in.beside)) {
 		return s.noRoom()
 	}
 	return nil
+}
+
+const (
+	// largeHeader is from what size on a header counts among the bytes in flight.
+	largeHeader = 1 << 10
+	// keyRoom is what one key of metadata takes beside its bytes.
+	keyRoom = 64
+)
+
+// roomForHeader is what a header of n bytes takes of the room for bytes in flight:
+// nothing, as a request's constant share, but where it is large.
+func roomForHeader(h *protocol.Header, n int) int32 {
+	if n < largeHeader {
+		return 0
+	}
+	return int32(n + keyRoom*len(h.MetaData)) // a header is no more than protocol.MaxHeaderLen
 }
 
 // What follows says why admit refuses. It is kept out of admit's frame: the stack of
@@ -148,7 +165,7 @@ func (s *Session) refuse(h *protocol.Header, err error) {
 
 // accept takes a request whose body has arrived.
 func (s *Session) accept(h *protocol.Header, body *Buffer) error {
-	size := len(body.B)
+	size := len(body.B) + int(s.in.beside)
 	if !s.cfg.Room.take(1, size) && (!s.waitRoom(size) || !s.cfg.Room.take(1, size)) {
 		s.refuse(h, s.noRoom())
 		body.Release()
