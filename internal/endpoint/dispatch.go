@@ -145,6 +145,7 @@ type task struct {
 	reply   *transport.Buffer // of the response, as Serve encoded it
 	held    int               // bytes of room for what was inflated
 	entered bool              // the method was entered: only Serve says so
+	replied bool              // answer was reached
 }
 
 var _ transport.Task = (*task)(nil)
@@ -168,6 +169,7 @@ func (t *task) Cancel(error) { t.Context.Cancel(context.Canceled) }
 // response is no allocation of its own.
 func (t *task) Run() {
 	watch := t.startWatch()
+	defer t.leave(watch)
 	if t.d.Chain != nil {
 		res := t.response()
 		err := t.handle(&res)
@@ -177,7 +179,23 @@ func (t *task) Run() {
 		err := t.handlePlain(&res)
 		t.answer(&res, err, watch)
 	}
+}
+
+// leave ends the request's context, and answers where a method or wrapper has ended its
+// goroutine instead of returning.
+func (t *task) leave(watch time.Duration) {
+	if !t.replied {
+		res := t.response()
+		t.answer(&res, t.fled(), watch)
+	}
 	t.Context.End()
+}
+
+// fled is what the caller is told of a method that called runtime.Goexit.
+func (t *task) fled() error {
+	name := transport.Quote(t.req.ServiceName, t.req.MethodName)
+	log.Errorf("sinew: %s ended its goroutine, as runtime.Goexit and the FailNow of a test do", name)
+	return protocol.Errorf(protocol.Internal, "%s did not return", name)
 }
 
 // response is the response as the chain finds it.
@@ -304,6 +322,7 @@ func decodeError(m *Method, err error) error {
 // answer sends what the chain came to. It stops the watch when that is ready to be
 // sent.
 func (t *task) answer(res *protocol.Message, err error, watch time.Duration) {
+	t.replied = true
 	if t.Oneway() {
 		t.stopWatch(watch)
 		if err != nil {

@@ -25,6 +25,7 @@ func (d *Dispatcher) Do(ctx, owner context.Context, m *protocol.Message) (*proto
 		}
 	}
 	defer t.Context.End()
+	defer t.hold(0)
 	err := t.admitLocal()
 	res := t.response()
 	if err == nil {
@@ -52,7 +53,6 @@ func (t *task) admitLocal() (err error) {
 // result is what the chain came to, as it would arrive over a session.
 func (t *task) result(res *protocol.Message, err error) (*protocol.Message, error) {
 	defer t.reply.Release()
-	t.hold(0)
 	h := protocol.Header{
 		Seq:           t.seq,
 		MessageType:   protocol.TypeResponse,
