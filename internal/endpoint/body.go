@@ -9,15 +9,23 @@ import (
 )
 
 // sizeHint remembers how large bodies were, so that the next is encoded into a
-// buffer that it fits. It forgets slowly. The zero value is ready; all methods
-// may run concurrently.
+// buffer that it fits. It forgets slowly what buffers are kept for, and quickly what
+// each body would have a buffer made for. The zero value is ready; all methods may run
+// concurrently.
 type sizeHint struct{ size atomic.Int64 }
+
+// largestKept is the size, in bytes, of the largest buffers that are kept for others.
+const largestKept = 1 << 20
 
 func (s *sizeHint) lend() *transport.Buffer { return transport.NewBuffer(int(s.size.Load())) }
 
 func (s *sizeHint) learn(n int) {
 	known := s.size.Load()
-	next := max(int64(n), known-known/64-1)
+	forgotten := known/64 + 1
+	if known > largestKept {
+		forgotten = known / 2
+	}
+	next := max(int64(n), known-forgotten)
 	if next != known && (int64(n) > known || known > 1024) {
 		s.size.Store(next)
 	}
