@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"maps"
 	"runtime/debug"
 	"time"
 
@@ -17,6 +18,9 @@ import (
 // Ran.
 func (d *Dispatcher) Do(ctx, owner context.Context, m *protocol.Message) (*protocol.Message, error) {
 	t := &task{d: d, seq: m.Seq, req: *m}
+	if d.Chain != nil || d.Admission != nil { // these may write to it
+		t.req.MetaData = maps.Clone(m.MetaData)
+	}
 	t.Context.parent, t.Context.owner, t.Context.task = ctx, owner, t
 	t.Context.deadline, _ = ctx.Deadline()
 	if m.Timeout > 0 {
@@ -50,17 +54,25 @@ func (t *task) admitLocal() (err error) {
 	return t.d.admit(&t.Context, &m.Header, len(m.Body))
 }
 
-// result is what the chain came to, as it would arrive over a session.
+// result is what the chain came to, as it would arrive over a session. Its metadata
+// is nobody else's: what the wrappers and the context have may still be read.
 func (t *task) result(res *protocol.Message, err error) (*protocol.Message, error) {
 	defer t.reply.Release()
 	h := protocol.Header{
 		Seq:           t.seq,
 		MessageType:   protocol.TypeResponse,
 		SerializeType: t.req.SerializeType,
-		MetaData:      mergeMeta(res.MetaData, t.takeReplyMeta()),
+		MetaData:      maps.Clone(res.MetaData),
 	}
 	if err != nil {
 		protocol.ToResponse(&h, err, !t.entered)
+	}
+	if meta := t.takeReplyMeta(); h.MetaData == nil {
+		h.MetaData = maps.Clone(meta)
+	} else {
+		maps.Copy(h.MetaData, meta)
+	}
+	if err != nil {
 		return nil, protocol.FromResponse(&h)
 	}
 	h.SerializeType, h.CompressType = res.SerializeType, res.CompressType
