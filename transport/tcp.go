@@ -41,14 +41,12 @@ func listenTCP(network, addr string, o ListenOptions) (net.Listener, error) {
 // SetUserTimeout sets on an existing connection what
 // [DialOptions.UserTimeout] says: d is how long written bytes may stay without
 // acknowledgement. Zero or less restores the system's own limit. It reaches
-// through TLS to the TCP connection below. On a connection that is not TCP, and
+// through TLS, and whatever else has a method NetConn() net.Conn, to the TCP
+// connection below. On a connection that is not TCP, and
 // on systems other than Linux, it does nothing and returns nil; else it returns
 // what the system said. It may be called at any time from any goroutine.
 func SetUserTimeout(c net.Conn, d time.Duration) error {
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
-		c = t.NetConn()
-	}
-	tcp, ok := c.(*net.TCPConn)
+	tcp, ok := below(c).(*net.TCPConn)
 	if !ok {
 		return nil
 	}
@@ -57,6 +55,23 @@ func SetUserTimeout(c net.Conn, d time.Duration) error {
 		return err
 	}
 	return setUserTimeout(raw, d)
+}
+
+// mostLayers is how many connections may lie round the one of the system: one that
+// says to lie round itself would be asked for ever.
+const mostLayers = 8
+
+// below returns the connection that c lies round, as TLS does and the listener of a
+// proxy's protocol.
+func below(c net.Conn) net.Conn {
+	for range mostLayers {
+		layer, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		c = layer.NetConn()
+	}
+	return c
 }
 
 // userTimeoutControl returns the Control hook that sets the user timeout before

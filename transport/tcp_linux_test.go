@@ -68,6 +68,12 @@ func TestSetUserTimeoutReachesThroughTLS(t *testing.T) {
 	if got := userTimeoutOf(t, c); got != 7*time.Second {
 		t.Errorf("set to 7s, is %v", got)
 	}
+	if err := SetUserTimeout(tls.Client(layer{layer{c}}, &tls.Config{ServerName: "x"}), 9*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if got := userTimeoutOf(t, c); got != 9*time.Second {
+		t.Errorf("set to 9s through two layers more, is %v", got)
+	}
 	if err := SetUserTimeout(c, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -76,11 +82,23 @@ func TestSetUserTimeoutReachesThroughTLS(t *testing.T) {
 	}
 }
 
+// layer is a connection round another.
+type layer struct{ net.Conn }
+
+func (l layer) NetConn() net.Conn { return l.Conn }
+
+// ring is one that says to lie round itself.
+type ring struct{ net.Conn }
+
+func (r ring) NetConn() net.Conn { return r }
+
 func TestSetUserTimeoutLeavesOtherConnectionsAlone(t *testing.T) {
 	a, b := net.Pipe()
 	defer a.Close()
 	defer b.Close()
-	if err := SetUserTimeout(a, time.Second); err != nil {
-		t.Error(err)
+	for _, c := range []net.Conn{a, layer{a}, ring{a}} {
+		if err := SetUserTimeout(c, time.Second); err != nil {
+			t.Error(err)
+		}
 	}
 }
