@@ -31,6 +31,7 @@ type Context struct {
 
 // rarely is what few calls need of a Context.
 type rarely struct {
+	seen      error         // what Err has said
 	done      chan struct{} // nil until asked for
 	timer     *time.Timer   // runs once done is there and a deadline is set
 	detach    func() bool   // ends the watch on parent
@@ -103,10 +104,23 @@ func (c *Context) Err() error {
 	return c.errLocked()
 }
 
+// errLocked is Err with mu held. What was said once stays, whatever ends besides.
 func (c *Context) errLocked() error {
 	if c.err != nil {
 		return c.err
 	}
+	if c.rare != nil && c.rare.seen != nil {
+		return c.rare.seen
+	}
+	err := c.errNow()
+	if err != nil {
+		c.rarely().seen = err
+	}
+	return err
+}
+
+// errNow is why the context ends that nobody has cancelled, with mu held.
+func (c *Context) errNow() error {
 	if c.session == nil {
 		if err := c.parent.Err(); err != nil {
 			return err
@@ -178,6 +192,9 @@ func (c *Context) Cancel(err error) {
 	if r == nil {
 		c.mu.Unlock()
 		return
+	}
+	if r.seen != nil {
+		c.err = r.seen
 	}
 	if r.timer != nil {
 		r.timer.Stop()
