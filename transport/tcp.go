@@ -42,9 +42,9 @@ func listenTCP(network, addr string, o ListenOptions) (net.Listener, error) {
 // [DialOptions.UserTimeout] says: d is how long written bytes may stay without
 // acknowledgement. Zero or less restores the system's own limit. It reaches
 // through TLS, and whatever else has a method NetConn() net.Conn, to the TCP
-// connection below. On a connection that is not TCP, and
-// on systems other than Linux, it does nothing and returns nil; else it returns
-// what the system said. It may be called at any time from any goroutine.
+// connection below. On a connection that is not TCP, and on systems other than Linux,
+// it does nothing and returns nil; else it returns what the system said. It may be
+// called at any time from any goroutine.
 func SetUserTimeout(c net.Conn, d time.Duration) error {
 	tcp, ok := below(c).(*net.TCPConn)
 	if !ok {
