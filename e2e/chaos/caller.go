@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -104,7 +103,7 @@ func (l *load) connect(target string) (end func() error, err error) {
 			var res echo.Body
 			err := clients[mode].Call(ctx, method, &echo.Body{ID: id, Data: make([]byte, size)}, &res)
 			if err == nil && (res.ID != id || len(res.Data) != size) {
-				return fmt.Errorf("the answer to %d is %d with %d bytes", id, res.ID, len(res.Data))
+				return &wrongAnswer{id, fmt.Sprintf("%d with %d bytes", res.ID, len(res.Data))}
 			}
 			return err
 		}
@@ -174,10 +173,12 @@ func post(ctx context.Context, c *http.Client, url string, id int64) error {
 	switch {
 	case err != nil:
 		return protocol.NewError(protocol.Unavailable, err.Error()).WithOutcome(protocol.MaybeRun)
-	case res.StatusCode == http.StatusOK && bytes.Contains(body, fmt.Appendf(nil, `"ID":%d`, id)):
-		return nil
 	case res.StatusCode == http.StatusOK:
-		return fmt.Errorf("the answer to %d is %s", id, body)
+		var answer echo.Body
+		if json.Unmarshal(body, &answer) != nil || answer.ID != id {
+			return &wrongAnswer{id, string(body)}
+		}
+		return nil
 	}
 	for _, o := range []protocol.Outcome{protocol.NotSent, protocol.Refused, protocol.Ran, protocol.MaybeRun} {
 		if res.Header.Get("Sinew-Outcome") == o.String() {
@@ -249,7 +250,7 @@ func (l *load) caller(k kind, ids <-chan int64) {
 		case <-pause.C:
 		}
 		for id := range ids {
-			if id%busyEvery != 1 && id%busyEvery != 2 {
+			if failure(id) == "" {
 				l.one(k, id)
 				break
 			}

@@ -104,6 +104,9 @@ func (r *record) String() string {
 
 // wrong says what is not as promised with one call.
 func (e *evidence) wrong(c *record) (wrong []string) {
+	if c.Wrong {
+		wrong = append(wrong, "was given the answer of another call")
+	}
 	ran := 0
 	x := e.ran[c.ID]
 	if x != nil {

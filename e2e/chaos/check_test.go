@@ -24,6 +24,21 @@ func failed(o protocol.Outcome) func(*record) {
 	return func(r *record) { r.Code, r.Outcome, r.Error = protocol.Unavailable, o.String(), "gone" }
 }
 
+// given is the result of the call as its caller notes it.
+func given(err error) func(*record) {
+	return func(r *record) {
+		ended := r.Ended
+		r.fill(err)
+		r.Ended = ended
+	}
+}
+
+// meantToFail makes the call one for which the method fails, as it did.
+func meantToFail(r *record) {
+	r.ID = busyEvery + 1
+	given(protocol.NewError(protocol.Unavailable, busy).WithOutcome(protocol.Ran))(r)
+}
+
 // underAKill is a fault that excuses what failed just now.
 var underAKill = []fault{{name: "provider killed", began: noon.Add(-time.Second), healed: noon.Add(time.Second)}}
 
@@ -54,6 +69,10 @@ func TestCallersRecordsAreHeldAgainstTheJournal(t *testing.T) {
 		{"oneway, lost with its provider", call(kindOneway, nil), execution{}, underAKill, ""},
 		{"oneway, lost", call(kindOneway, nil), execution{}, nil, "may have 1 to 1"},
 		{"oneway, ran twice", call(kindOneway, nil), execution{ran: 2}, underAKill, "may have 0 to 1"},
+		{"given another's answer", call(kindFast, given(&wrongAnswer{5, "6 with 0 bytes"})), execution{ran: 1}, underAKill, "the answer of another call"},
+		{"failed as another does", call(kindHTTP, given(protocol.NewError(protocol.NotFound, noSuch).WithOutcome(protocol.Ran))), execution{ran: 1}, underAKill, "the answer of another call"},
+		{"failed as its method never does", call(kindLarge, given(protocol.NewError(protocol.Unavailable, busy))), execution{}, underAKill, "the answer of another call"},
+		{"failed as it was meant to", call(kindFast, meantToFail), execution{ran: 1}, nil, ""},
 		{"hung", call(kindFast, func(r *record) { r.Ended = noon.Add(time.Minute) }), execution{ran: 1}, nil, "its time was"},
 		{"cancelled", call(kindCancel, cancelled), execution{1, noon.Add(6 * time.Millisecond)}, nil, ""},
 		{"cancelled before it ran", call(kindCancel, cancelled), execution{}, nil, ""},
@@ -62,7 +81,7 @@ func TestCallersRecordsAreHeldAgainstTheJournal(t *testing.T) {
 		{"cancel lost with the network", call(kindCancel, cancelled), execution{ran: 1}, underAKill, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e := &evidence{calls: []record{test.call}, ran: map[int64]*execution{5: &test.ran}, faults: test.faults, limit: time.Second}
+			e := &evidence{calls: []record{test.call}, ran: map[int64]*execution{test.call.ID: &test.ran}, faults: test.faults, limit: time.Second}
 			broken := strings.Join(e.violations(), "; ")
 			if (test.wrong == "") != (broken == "") || !strings.Contains(broken, test.wrong) {
 				t.Errorf("found %q, want %q", broken, test.wrong)

@@ -42,11 +42,11 @@ func (j *Journal) Enter(_ context.Context, req, res *echo.Body) error {
 		return err
 	}
 	time.Sleep(rand.N(4 * time.Millisecond))
-	switch {
-	case req.ID%busyEvery == 1:
-		return protocol.NewError(protocol.Unavailable, busy)
-	case req.ID%busyEvery == 2:
-		return protocol.NewError(protocol.NotFound, noSuch)
+	switch reason := failure(req.ID); reason {
+	case busy:
+		return protocol.NewError(protocol.Unavailable, reason)
+	case noSuch:
+		return protocol.NewError(protocol.NotFound, reason)
 	}
 	*res = *req
 	return nil
@@ -73,6 +73,17 @@ const (
 	busy      = "busy on purpose"
 	noSuch    = "no such thing, on purpose"
 )
+
+// failure is what Enter says when it fails for this ID; empty where it does not.
+func failure(id int64) string {
+	switch id % busyEvery {
+	case 1:
+		return busy
+	case 2:
+		return noSuch
+	}
+	return ""
+}
 
 // provide is the role of a provider: it serves at one port for each registry,
 // and drains when its standard input ends.

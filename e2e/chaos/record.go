@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/sinew-rpc/sinew/protocol"
@@ -34,8 +35,17 @@ type record struct {
 	Code    protocol.Code `json:",omitempty"`
 	Outcome string        `json:",omitempty"` // of a call that failed
 	Error   string        `json:",omitempty"`
-	Gone    time.Time     `json:",omitzero"` // when the caller cancelled it
+	Wrong   bool          `json:",omitempty"` // it was given the answer of another call
+	Gone    time.Time     `json:",omitzero"`  // when the caller cancelled it
 }
+
+// wrongAnswer is an answer that is another call's. No fault explains one.
+type wrongAnswer struct {
+	id     int64
+	answer string
+}
+
+func (e *wrongAnswer) Error() string { return fmt.Sprintf("the answer to %d is %s", e.id, e.answer) }
 
 // fill takes the result of the call.
 func (r *record) fill(err error) {
@@ -43,11 +53,29 @@ func (r *record) fill(err error) {
 	if err != nil {
 		r.Code, r.Outcome, r.Error = protocol.CodeOf(err), protocol.OutcomeOf(err).String(), err.Error()
 	}
+	var wrong *wrongAnswer
+	r.Wrong = errors.As(err, &wrong) || r.failsAsAnother()
+}
+
+// failsAsAnother reports whether the call failed in a way in which its method fails
+// on purpose, and not for this call.
+func (r *record) failsAsAnother() bool {
+	for _, reason := range []string{busy, noSuch} {
+		if strings.Contains(r.Error, reason) && (!r.enters() || failure(r.ID) != reason) {
+			return true
+		}
+	}
+	return false
+}
+
+// enters reports whether the call is one of the method that fails for some IDs.
+func (r *record) enters() bool {
+	return r.Kind == kindFast || r.Kind == kindRetry || r.Kind == kindOver || r.Kind == kindHTTP
 }
 
 // asked reports whether the call failed because it was meant to.
 func (r *record) asked() bool {
-	return r.ID%busyEvery == 1 || r.ID%busyEvery == 2 || r.Kind == kindCancel
+	return failure(r.ID) != "" || r.Kind == kindCancel
 }
 
 // caller names the host that made the call.
