@@ -122,7 +122,7 @@ func (e *evidence) wrong(c *record) (wrong []string) {
 		if late := c.Ended.Sub(c.Gone); late > beyond {
 			wrong = append(wrong, fmt.Sprintf("returned %v after it was cancelled", late.Round(time.Millisecond)))
 		}
-		if ran == 1 && e.undisturbed(c.Began.Add(-shadow), c.Gone.Add(cancelLimit)) {
+		if ran == 1 && e.undisturbed(c, c.Began.Add(-shadow), c.Gone.Add(cancelLimit)) {
 			if x.cancelled.IsZero() {
 				wrong = append(wrong, "its method was never told that it is cancelled")
 			} else if late := x.cancelled.Sub(c.Gone); late > cancelLimit {
@@ -130,8 +130,8 @@ func (e *evidence) wrong(c *record) (wrong []string) {
 			}
 		}
 	}
-	if c.bad() && e.undisturbed(c.Began.Add(-shadow), c.Ended) {
-		wrong = append(wrong, "failed though nothing but registries was in trouble")
+	if c.bad() && e.undisturbed(c, c.Began.Add(-shadow), c.Ended) {
+		wrong = append(wrong, "failed though nothing that it needs but registries was in trouble")
 	}
 	return wrong
 }
@@ -145,7 +145,7 @@ func (e *evidence) mayRun(c *record) (least, most int) {
 	switch {
 	case c.Kind == kindOneway && c.Code == protocol.OK:
 		// Written to the socket: it is lost if the provider is, and only then.
-		if e.undisturbed(c.Began.Add(-shadow), c.Ended.Add(shadow)) {
+		if e.undisturbed(c, c.Began.Add(-shadow), c.Ended.Add(shadow)) {
 			return 1, 1
 		}
 		return 0, 1
@@ -161,10 +161,10 @@ func (e *evidence) mayRun(c *record) (least, most int) {
 	return 0, once
 }
 
-// undisturbed reports whether no fault that calls may notice was on between two
+// undisturbed reports whether no fault that the call may notice was on between two
 // moments.
-func (e *evidence) undisturbed(from, to time.Time) bool {
-	return !slices.ContainsFunc(e.faults, func(f fault) bool { return !f.spares && f.began.Before(to) && f.healed.After(from) })
+func (e *evidence) undisturbed(c *record, from, to time.Time) bool {
+	return !slices.ContainsFunc(e.faults, func(f fault) bool { return f.touches(c) && f.began.Before(to) && f.healed.After(from) })
 }
 
 // leaks compares how each process began with how it ended.

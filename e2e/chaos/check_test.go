@@ -39,8 +39,20 @@ func meantToFail(r *record) {
 	given(protocol.NewError(protocol.Unavailable, busy).WithOutcome(protocol.Ran))(r)
 }
 
+// callOf is a call that the caller of this number makes.
+func callOf(caller int64, change func(*record)) record {
+	r := call(kindFast, change)
+	r.ID += caller << 32
+	return r
+}
+
 // underAKill is a fault that excuses what failed just now.
-var underAKill = []fault{{name: "provider killed", began: noon.Add(-time.Second), healed: noon.Add(time.Second)}}
+var underAKill = []fault{{name: "provider killed", target: "p1", began: noon.Add(-time.Second), healed: noon.Add(time.Second)}}
+
+// cutOff is a fault of one host that is on just now.
+func cutOff(target string) []fault {
+	return []fault{{target: target, began: noon.Add(-time.Second), healed: noon.Add(time.Second)}}
+}
 
 func TestCallersRecordsAreHeldAgainstTheJournal(t *testing.T) {
 	cancelled := func(r *record) {
@@ -65,7 +77,12 @@ func TestCallersRecordsAreHeldAgainstTheJournal(t *testing.T) {
 		{"may have run, did not", call(kindHTTP, failed(protocol.MaybeRun)), execution{}, underAKill, ""},
 		{"may have run, twice", call(kindHTTP, failed(protocol.MaybeRun)), execution{ran: 2}, underAKill, "may have 0 to 1"},
 		{"said to have run, did not", call(kindFast, failed(protocol.Ran)), execution{}, underAKill, "may have 1 to 1"},
-		{"failed without a reason", call(kindFast, failed(protocol.NotSent)), execution{}, nil, "nothing but registries"},
+		{"failed without a reason", call(kindFast, failed(protocol.NotSent)), execution{}, nil, "nothing that it needs but registries"},
+		{"failed while its host was cut off", callOf(2, failed(protocol.NotSent)), execution{}, cutOff("c2"), ""},
+		{"failed while another caller was cut off", callOf(2, failed(protocol.NotSent)), execution{}, cutOff("c1"), "nothing that it needs but registries"},
+		{"failed while a provider was cut off", callOf(2, failed(protocol.NotSent)), execution{}, cutOff("p1"), ""},
+		{"failed with the gateway", call(kindHTTP, failed(protocol.NotSent)), execution{}, cutOff("g1"), ""},
+		{"failed while the gateway was cut off", call(kindFast, failed(protocol.NotSent)), execution{}, cutOff("g1"), "nothing that it needs but registries"},
 		{"oneway, lost with its provider", call(kindOneway, nil), execution{}, underAKill, ""},
 		{"oneway, lost", call(kindOneway, nil), execution{}, nil, "may have 1 to 1"},
 		{"oneway, ran twice", call(kindOneway, nil), execution{ran: 2}, underAKill, "may have 0 to 1"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -41,7 +42,25 @@ const (
 	disk         // a file system of its own for BoltDB
 )
 
-var providerHosts = []string{"p1", "p2", "p3", "p4", "p5", "p6"}
+var (
+	providerHosts = []string{"p1", "p2", "p3", "p4", "p5", "p6"}
+	gatewayHosts  = []string{"g1"}
+	callerHosts   = []string{"c1", "c2", "c3"} // of those who call providers themselves
+)
+
+// touches reports whether a call may notice the fault: one of a caller is noticed by
+// its own calls alone, and one of the gateway by those through it.
+func (f *fault) touches(c *record) bool {
+	switch {
+	case f.spares:
+		return false
+	case slices.Contains(gatewayHosts, f.target):
+		return c.Kind == kindHTTP
+	case slices.Contains(callerHosts, f.target):
+		return c.caller() == f.target
+	}
+	return true
+}
 
 var troubles = []trouble{
 	{"provider killed", providerHosts, nothing, false, kill},
@@ -49,9 +68,9 @@ var troubles = []trouble{
 	{"provider replaced", providerHosts, nothing, false, replace},
 	{"provider cut off", providerHosts, hosts, false, partition},
 	{"provider behind a bad link", providerHosts, hosts, false, badLink},
-	{"caller cut off", []string{"c1", "c2", "c3"}, hosts, false, partition},
-	{"gateway killed", []string{"g1"}, nothing, false, kill},
-	{"gateway behind a bad link", []string{"g1"}, hosts, false, badLink},
+	{"caller cut off", callerHosts, hosts, false, partition},
+	{"gateway killed", gatewayHosts, nothing, false, kill},
+	{"gateway behind a bad link", gatewayHosts, hosts, false, badLink},
 	{"ZooKeeper's leader killed", []string{"leader"}, nothing, true, killLeader},
 	{"all of ZooKeeper killed", []string{"z1 z2 z3"}, nothing, true, killZooKeeper},
 	{"etcd killed", []string{"e1"}, nothing, true, killEtcd},
