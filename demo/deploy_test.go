@@ -288,6 +288,10 @@ func (d *deployment) ensemble() (addrs []string) {
 	return addrs
 }
 
+// afterDrain is how long a server may take when it has drained: for a registry that
+// does not answer, and for handlers that do not end.
+const afterDrain = 2 * time.Second
+
 // demo checks a service that runs the demo, and returns how many servers it is.
 func (d *deployment) demo(name string, s composeService, zookeepers []string) (servers int) {
 	given := parsed(d.T, name, d.img, s.Entrypoint, s.Command)
@@ -316,8 +320,8 @@ func (d *deployment) demo(name string, s composeService, zookeepers []string) (s
 	if d.path == composePath && given.advertise == "" {
 		d.Errorf("%s advertises nothing", name)
 	}
-	if wait, err := time.ParseDuration(s.StopGracePeriod); err != nil || wait <= drainTime+registryTTL/3 {
-		d.Errorf("%s: stop_grace_period %q, %v: a server drains for %v", name, s.StopGracePeriod, err, drainTime)
+	if wait, err := time.ParseDuration(s.StopGracePeriod); err != nil || wait <= webDrainTime+drainTime+afterDrain {
+		d.Errorf("%s: stop_grace_period %q, %v: a gateway drains for %v, then its server for %v, and what follows takes %v", name, s.StopGracePeriod, err, webDrainTime, drainTime, afterDrain)
 	}
 	if s.Healthcheck == nil || len(s.Healthcheck.Test) < 3 || s.Healthcheck.Test[0] != "CMD" {
 		d.Fatalf("%s: healthcheck %+v", name, s.Healthcheck)

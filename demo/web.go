@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sinew-rpc/sinew/gateway"
 	"github.com/sinew-rpc/sinew/gateway/dubbo"
@@ -14,6 +15,10 @@ import (
 	"github.com/sinew-rpc/sinew/gateway/middleware"
 	"github.com/sinew-rpc/sinew/gateway/openapi"
 )
+
+// webDrainTime is how long the gateway may take to answer the requests that it has
+// when it is told to end. What is behind it begins to drain after that.
+const webDrainTime = 3 * time.Second
 
 // maxRequest bounds the body of a request to the gateway, in bytes.
 const maxRequest = 1 << 20
@@ -35,7 +40,7 @@ func openWeb(addr string, backend gateway.Backend) (*web, error) {
 	if err := routes(g); err != nil {
 		return nil, err
 	}
-	s, err := gateway.NewServer(g, nil)
+	s, err := gateway.NewServer(g, &gateway.ServerOption{ShutDownWait: webDrainTime})
 	if err != nil {
 		return nil, err
 	}

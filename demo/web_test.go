@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -11,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/sinew-rpc/sinew/registry"
 )
 
 // pasted runs a command as a shell does, and returns what it prints.
@@ -104,6 +109,37 @@ func getJSON(t *testing.T, address string, v any) {
 	if err := json.Unmarshal(body, v); err != nil {
 		t.Errorf("%s: %v in %s", address, err, body)
 	}
+}
+
+// A request whose body does not come holds up the end for no longer than the
+// containers allow for.
+func TestASlowBodyHoldsTheEndUpNoLongerThanItMay(t *testing.T) {
+	t.Parallel()
+	s, err := newServer(registry.NewPeer2PeerRegistry(), registry.RegisterOption{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	front, err := openWeb("127.0.0.1:0", s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	caller, err := net.Dial("tcp", front.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer caller.Close()
+	fmt.Fprint(caller, "POST /ArithService/Add HTTP/1.1\r\nHost: demo\r\nContent-Type: application/json\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")
+	if line, err := bufio.NewReader(caller).ReadString('\n'); !strings.Contains(line, "100 Continue") {
+		t.Fatalf("nobody waits for the body: %q, %v", line, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*webDrainTime)
+	defer cancel()
+	err = front.server.Shutdown(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+		t.Errorf("the gateway says %v, and %v had passed: %v", err, 2*webDrainTime, ctx.Err())
+	}
+	_ = front.close()
 }
 
 func TestGatewayThatCannotListen(t *testing.T) {
