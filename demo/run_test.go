@@ -27,8 +27,12 @@ func wantText(t *testing.T, text string, patterns ...string) {
 	}
 }
 
+// wholeShow is such that what lasts shortest, the move to another idc, is reported half
+// a second after it began, and a third before it ends: each second has a line.
+const wholeShow = "11500ms"
+
 func TestTheWholeShow(t *testing.T) {
-	code, out, errs := play(t, t.Context(), "-duration", "6s", "-callers", "8")
+	code, out, errs := play(t, t.Context(), "-duration", wholeShow, "-callers", "8")
 	if code != exitOK || errs != "" {
 		t.Errorf("exit %d, stderr %q", code, errs)
 	}
