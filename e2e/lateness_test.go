@@ -19,9 +19,18 @@ import (
 // How late a call may be beyond what a bare timer of the same process was, when
 // a machine and its scheduler have a say in it.
 const (
-	lateP999 = 50 * time.Millisecond
-	lateMax  = 250 * time.Millisecond
+	lateMostly = 50 * time.Millisecond // p99.9, or what can be told of it
+	lateMax    = 250 * time.Millisecond
 )
+
+// mostly is the quantile that lateMostly is about. Of few values p99.9 is the latest of
+// all, which lateMax is about: p99 it is then.
+func mostly(values int) (name string, q float64) {
+	if values < 2000 {
+		return "p99", 0.99
+	}
+	return "p99.9", 0.999
+}
 
 // latenessCase is a provider that does not answer in time, over real sockets.
 type latenessCase struct {
@@ -78,16 +87,17 @@ func silentListener(t *testing.T) net.Listener {
 func TestCallsAreAsPunctualAsBareTimers(t *testing.T) {
 	program := process.Build(t, "./internal/echoserver")
 	table := &strings.Builder{}
-	fmt.Fprintf(table, "%-16s %6s %9s %12s %12s %12s %12s\n", "provider", "calls", "answered", "call p99.9", "bare p99.9", "call max", "bare max")
+	fmt.Fprintf(table, "%-16s %6s %9s %-8s %12s %12s %12s %12s\n", "provider", "calls", "answered", "", "calls", "bare", "call max", "bare max")
 	for _, x := range latenessCases() {
 		network, addr, happen := x.start(t, program)
 		o := client.Option{RequestTimeout: -1, RedialInitial: time.Millisecond, RedialMax: 20 * time.Millisecond}
 		l := measureLateness(t, dial(t, network, addr, o), x, happen)
 		calls, bare := sorted(l.calls), sorted(l.bare)
-		fmt.Fprintf(table, "%-16s %6d %9d %12v %12v %12v %12v\n", x.name, len(calls), l.answered,
-			quantile(calls, 0.999), quantile(bare, 0.999), quantile(calls, 1), quantile(bare, 1))
-		if got, most := quantile(calls, 0.999), quantile(bare, 0.999)+lateP999; got > most {
-			t.Errorf("%s: p99.9 of lateness is %v, want at most %v", x.name, got, most)
+		name, q := mostly(len(calls))
+		fmt.Fprintf(table, "%-16s %6d %9d %-8s %12v %12v %12v %12v\n", x.name, len(calls), l.answered, name,
+			quantile(calls, q), quantile(bare, q), quantile(calls, 1), quantile(bare, 1))
+		if got, most := quantile(calls, q), quantile(bare, q)+lateMostly; got > most {
+			t.Errorf("%s: %s of lateness is %v, want at most %v", x.name, name, got, most)
 		}
 		if got, most := quantile(calls, 1), quantile(bare, 1)+lateMax; got > most {
 			t.Errorf("%s: the latest call was %v late, want at most %v", x.name, got, most)
@@ -110,7 +120,7 @@ type lateness struct {
 func measureLateness(t *testing.T, c client.Caller, x latenessCase, happen func()) *lateness {
 	t.Helper()
 	const callers = 32
-	each := 30
+	each := 63 // of all callers together 2,016
 	if testing.Short() {
 		each = 9
 	}
