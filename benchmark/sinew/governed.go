@@ -21,7 +21,8 @@ import (
 var governed = load.Row{
 	Name: "sinew/governed",
 	Settings: "an SGClient of one provider: heartbeat 1 s, tags, breaker 20 in 1 s, FailOver with 2 retries, P2C, " +
-		"Prometheus metrics; tracing off; no request timeout unless said; msgpack by msgp's generated methods",
+		"Prometheus metrics; tracing off; no request timeout unless said; " + reader +
+		"msgpack by msgp's generated methods",
 	Timeouts: timeouts,
 	Serve:    serve,
 	Dial:     dialGoverned,

@@ -17,7 +17,10 @@ import (
 	"github.com/sinew-rpc/sinew/benchmark/internal/load"
 )
 
-const settings = "default options; one connection of a plain RPCClient; no request timeout unless said; "
+const settings = "default options; one connection of a plain RPCClient; no request timeout unless said; " + reader
+
+// reader is how the server serves by default, which tells in an echo.
+const reader = "on a busy connection quick requests (bodies up to 4 KiB, methods of 20 µs at most so far) are served by its reader, others by goroutines; "
 
 var timeouts = []load.Timeout{load.TimeoutRequest, load.TimeoutIgnored, load.TimeoutContext}
 
