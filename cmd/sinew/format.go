@@ -59,7 +59,11 @@ func pairs(m map[string]string) string {
 
 // cut shortens text to width columns, and to one line.
 func cut(text string, width int) string {
-	text = strings.Join(strings.Fields(text), " ")
+	return clip(strings.Join(strings.Fields(text), " "), width)
+}
+
+// clip shortens a line to width columns.
+func clip(text string, width int) string {
 	runes := []rune(text)
 	if len(runes) <= width {
 		return text

@@ -83,7 +83,7 @@ func TestScreenKeepsItsOwnControl(t *testing.T) {
 	s.live = true
 	s.show([]string{"a\x1b[2J"})
 	s.show([]string{"b\xff"})
-	if got, want := out.String(), "a\\u001b[2J\n\x1b[1A\r\x1b[Jb\ufffd\n"; got != want {
+	if got, want := out.String(), wrapOff+"a\\u001b[2J\n"+wrapOn+"\x1b[1A\r\x1b[J"+wrapOff+"b\ufffd\n"+wrapOn; got != want {
 		t.Errorf("shown %q, want %q", got, want)
 	}
 }

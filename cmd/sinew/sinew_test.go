@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // programDir is where the command is built; empty when no test needed it.
@@ -344,8 +345,51 @@ func (g *growing) await(t *testing.T, pattern string) {
 	t.Fatalf("%q never comes in\n%s", pattern, g)
 }
 
-// On a terminal the table is refreshed in place. script gives the program one.
+// On a terminal the table is refreshed in place.
 func TestWatchOnATerminal(t *testing.T) {
+	p := startProvider(t, setup{})
+	out := onATerminal(t, "stty cols 100 rows 24", "watch -n 3 --interval 50ms --addr "+p.addr)
+	if n := strings.Count(out, "\x1b[3A\r\x1b[J"); n != 2 {
+		t.Errorf("three looks at one provider went back over its three lines %d times:\n%q", n, out)
+	}
+}
+
+// So it is where the terminal is too small for what there is to say: a line that wraps
+// is two, and a line that has scrolled away is out of reach.
+func TestWatchOnASmallTerminal(t *testing.T) {
+	var addrs []string
+	for range 9 {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ln.Close()
+		addrs = append(addrs, ln.Addr().String())
+	}
+	out := onATerminal(t, "stty cols 60 rows 8", "watch -n 2 --interval 50ms --addr "+strings.Join(addrs, ","))
+	_, second, found := strings.Cut(out, "\x1b[7A\r\x1b[J")
+	if !found {
+		t.Fatalf("it did not go back over the seven lines that there is room for:\n%q", out)
+	}
+	second, found = strings.CutSuffix(strings.TrimPrefix(second, "\x1b[?7l"), "\r\n\x1b[?7h")
+	if !found {
+		t.Fatalf("lines wrap on after it, or within:\n%q", second)
+	}
+	lines := strings.Split(second, "\r\n")
+	if len(lines) != 7 || lines[6] != "… and 5 more lines" {
+		t.Errorf("it shows %q", lines)
+	}
+	for _, line := range lines {
+		if n := utf8.RuneCountInString(line); n > 60 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}
+
+// onATerminal runs the program on one, which script gives it, and sets that up by
+// a command before.
+func onATerminal(t *testing.T, before, args string) string {
+	t.Helper()
 	script, err := exec.LookPath("script")
 	if err != nil {
 		if os.Getenv("SINEW_REQUIRE_SERVERS") != "" {
@@ -357,16 +401,13 @@ func TestWatchOnATerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := startProvider(t, setup{})
-	cmd := exec.Command(script, "-qec", path+" watch -n 3 --interval 50ms --addr "+p.addr, "/dev/null")
+	cmd := exec.Command(script, "-qec", before+" && "+path+" "+args, "/dev/null")
 	cmd.Env = append(cleanEnv(), "TERM=xterm")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if n := bytes.Count(out, []byte("\x1b[3A\r\x1b[J")); n != 2 {
-		t.Errorf("three looks at one provider went back over its three lines %d times:\n%q", n, out)
-	}
+	return string(out)
 }
 
 func TestCompletion(t *testing.T) {
