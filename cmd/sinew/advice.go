@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"syscall"
 
+	"github.com/sinew-rpc/sinew/client"
 	"github.com/sinew-rpc/sinew/protocol"
 )
 
@@ -30,6 +31,9 @@ func advise(err error, format string, args ...any) error {
 func adviseCall(err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return advise(err, "Nothing listens there: is the provider running, and is that its address?")
+	}
+	if o := (*client.OptionError)(nil); errors.As(err, &o) && o.Field == "TLSConfig" {
+		return advise(err, "Leave --ca, --cert, --key and --server-name out to call in plain what is not of tls or wss.")
 	}
 	switch protocol.CodeOf(err) {
 	case protocol.Unimplemented:

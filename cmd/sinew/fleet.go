@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 // fleet asks providers, each over one connection that stays.
 type fleet struct {
 	option  client.Option
+	tls     tlsFiles
 	tags    map[string]string
 	clients map[string]client.RPCClient // by ProviderKey
 }
@@ -22,7 +24,7 @@ func (t *target) fleet() (*fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &fleet{option: o, tags: t.tags, clients: make(map[string]client.RPCClient)}, nil
+	return &fleet{option: o, tls: t.tls, tags: t.tags, clients: make(map[string]client.RPCClient)}, nil
 }
 
 // probe is what one provider answered.
@@ -40,6 +42,9 @@ func (p *probe) state() string {
 		return "draining"
 	case p.err == nil:
 		return "up"
+	}
+	if e := (*protocol.Error)(nil); !errors.As(p.err, &e) {
+		return "unasked" // no call was made
 	}
 	switch code := protocol.CodeOf(p.err); {
 	case code == protocol.Unauthenticated || code == protocol.PermissionDenied:
@@ -85,6 +90,9 @@ func (f *fleet) ask(ctx context.Context, c client.RPCClient, method string, req,
 func (f *fleet) client(p registry.Provider) (client.RPCClient, error) {
 	if c := f.clients[p.ProviderKey]; c != nil {
 		return c, nil
+	}
+	if err := f.tls.check(p.Network); err != nil {
+		return nil, err
 	}
 	c, err := client.NewRPCClient(p.Network, p.Addr, &f.option)
 	if err == nil {

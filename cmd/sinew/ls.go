@@ -23,7 +23,8 @@ func newLs(t *target) *cobra.Command {
 what each says of itself, and the methods that they serve.
 
 States: up; draining, it is leaving; degraded, it is connected and does not answer in
-time; down, it cannot be reached; denied, it wants another --auth.`,
+time; down, it cannot be reached; denied, it wants another --auth; unasked, it was not
+called, for the reason behind it.`,
 		Example:           "  sinew ls --registry zk://127.0.0.1:2181\n  sinew ls --addr 127.0.0.1:8888,127.0.0.1:8889",
 		ValidArgsFunction: completeApp(t),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -70,6 +70,9 @@ func (p *pinger) pingAll(ctx context.Context, t *target) error {
 
 // ping says what it sees as it goes.
 func (p *pinger) ping(ctx context.Context, t *target, provider registry.Provider) error {
+	if err := t.tls.check(provider.Network); err != nil {
+		return err
+	}
 	config, err := t.tls.config()
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ a flag that is given counts for more, and --registry for more than SINEW_ADDR.`,
 		return misused("%w; see %s --help", err, c.CommandPath())
 	})
 	flags := root.PersistentFlags()
-	flags.StringSliceVarP(&t.addrs, "addr", "a", environList("SINEW_ADDR"), "providers: host:port, or network@address such as wss@api.example.com/rpc")
+	flags.StringSliceVarP(&t.addrs, "addr", "a", environList("SINEW_ADDR"), "providers: host:port, of tcp, or of tls with --ca and its like; or network@address such as wss@api.example.com/rpc")
 	flags.StringVarP(&t.registry, "registry", "r", os.Getenv("SINEW_REGISTRY"), "where providers are listed: "+registryurl.Forms)
 	flags.StringVar(&t.app, "app", os.Getenv("SINEW_APP"), "the application, where the registry has several")
 	flags.StringVar(&t.path, "path", "/sinew/service", "where the registry keeps applications")

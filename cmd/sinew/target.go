@@ -150,15 +150,22 @@ func (t *target) onlyApp(ctx context.Context, location registryurl.Location) (st
 	return apps[0], nil
 }
 
-// fixed is a registry of --addr.
+// fixed is a registry of --addr. An address without a network is one of tls where flags
+// say what TLS is made of.
 func (t *target) fixed() (registry.Registry, error) {
 	r := registry.NewPeer2PeerRegistry()
 	for _, addr := range t.addrs {
 		network := "tcp"
+		if !t.tls.none() {
+			network = "tls"
+		}
 		if strings.Contains(addr, "@") {
 			var err error
 			if network, addr, err = registry.SplitKey(addr); err != nil {
 				return nil, misused("--addr: %w", err)
+			}
+			if err := t.tls.check(network); err != nil {
+				return nil, misused("--addr %s@%s: %w: write tls@%s, or leave them out", network, addr, err, addr)
 			}
 		}
 		r.WithProvider(registry.Provider{Network: network, Addr: addr, Tags: t.tags})
@@ -238,9 +245,20 @@ func (t *target) governed(ctx context.Context) (c client.SGClient, end func(), e
 	}, nil
 }
 
+// none reports whether no flag says what TLS is made of.
+func (f *tlsFiles) none() bool { return *f == tlsFiles{} }
+
+// check refuses a network that is plain where TLS was asked for.
+func (f *tlsFiles) check(network string) error {
+	if f.none() || network == "tls" || network == "wss" {
+		return nil
+	}
+	return fmt.Errorf("network %q is plain, and --ca, --cert, --key and --server-name ask for TLS", network)
+}
+
 // config is nil where no file is named.
 func (f *tlsFiles) config() (*tls.Config, error) {
-	if *f == (tlsFiles{}) {
+	if f.none() {
 		return nil, nil
 	}
 	config := &tls.Config{ServerName: f.serverName}
