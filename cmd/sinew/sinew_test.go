@@ -14,6 +14,9 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/sinew-rpc/sinew/client"
+	"github.com/sinew-rpc/sinew/protocol"
 )
 
 // programDir is where the command is built; empty when no test needed it.
@@ -282,6 +285,74 @@ func TestDrain(t *testing.T) {
 		t.Errorf("the provider ended with %v", err)
 	}
 	awaitListed(t, env, "shop", 1)
+}
+
+// Of several the next is asked when the last has left.
+func TestDrainOneAfterTheOther(t *testing.T) {
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := "bolt://" + filepath.Join(t.TempDir(), "drain.db")
+	env := []string{"SINEW_REGISTRY=" + r}
+	busy := make(map[string]*busyProvider) // by address
+	for range 2 {
+		b := newBusyProvider(t, setup{Registry: r, App: "shop", Orders: true})
+		busy[b.addr] = b
+	}
+	awaitListed(t, env, "shop", 2)
+
+	cmd := exec.Command(path, "drain", "--all")
+	cmd.Env = append(cleanEnv(), env...)
+	out := new(growing)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	const drains = `tcp@(\S+) drains: \d+ other connections?, 1 other request in flight`
+	out.await(t, drains)
+	first := busy[regexp.MustCompile(drains).FindStringSubmatch(out.String())[1]]
+	delete(busy, first.addr)
+	for addr, second := range busy {
+		_, listed, _ := play(t, nil, "", "ls", "--addr", addr)
+		wantText(t, "the second while the first drains", listed, `tcp@`+addr+` +up `)
+		first.release()
+		out.await(t, `tcp@`+addr+` drains: \d+ other connections?, 1 other request in flight`)
+		if err := first.awaitEnd(); err != nil {
+			t.Errorf("the first ended with %v", err)
+		}
+		second.release()
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// busyProvider has a call that runs until release.
+type busyProvider struct {
+	*provider
+	release func()
+}
+
+func newBusyProvider(t *testing.T, s setup) *busyProvider {
+	t.Helper()
+	b := &busyProvider{provider: startProvider(t, s)}
+	c, err := client.NewRPCClient("tcp", b.addr, &client.Option{RequestTimeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.release = func() { _ = c.Close() } // returns nil
+	t.Cleanup(b.release)
+	c.Go(t.Context(), "Text.Hang", new(Passage), new(Count), nil)
+	for {
+		status, err := client.Invoke[protocol.ServerStatus](t.Context(), c, protocol.MethodStatus, new(protocol.StatusRequest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status.RequestsInFlight == 2 {
+			return b
+		}
+	}
 }
 
 func TestWatchOfWhoComesAndGoes(t *testing.T) {
