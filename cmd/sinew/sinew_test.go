@@ -232,7 +232,7 @@ func TestBench(t *testing.T) {
 	wantText(t, "bench", out, `Arith.Add: 500 calls in .*/s, 0 failed`, `p50 .* p99\.9 .* longest`, `up to .* +\d+\.\d% +#+`)
 
 	_, out, _ = play(t, nil, "", "bench", "Arith.Add", "--addr", p.addr, "--rate", "100", "--duration", "1500ms")
-	wantText(t, "an even rate", out, `1s of 1\.5s  \d+ calls/s  p50 `, `: 1[345]\d calls in 1\.5s`)
+	wantText(t, "an even rate", out, `1s of 1\.5s  \d+ calls/s  p50 `, `: 1[345]\d calls in 1\.[5-9]s`) // the last answers may come late
 
 	code, out, errs = play(t, nil, "", "bench", "Arith.Divide", `{"A":1}`, "--addr", p.addr, "--calls", "10")
 	if code != exitFailed {
