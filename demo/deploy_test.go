@@ -147,8 +147,9 @@ func TestDockerfileBuildsTheDemo(t *testing.T) {
 		t.Errorf("%s is built, and the demo is in %s", img.pkg, here)
 	}
 	language := regexp.MustCompile(`(?m)^go (\S+)$`).FindSubmatch(readAll(t, "../go.mod"))
-	version := strings.TrimPrefix(img.base, "golang:")
-	if language == nil || !strings.HasPrefix(string(language[1])+".", version+".") {
+	// A tag such as golang:1.26 may be an older one that a machine has, and the image
+	// fetches no other toolchain.
+	if language == nil || img.base != "golang:"+string(language[1]) {
 		t.Errorf("it is built with %s, and go.mod says %s", img.base, language)
 	}
 	if len(img.entrypoint) != 1 || img.entrypoint[0] != img.binary {
