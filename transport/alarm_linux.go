@@ -16,6 +16,9 @@ const alarmPeriod = 10 * time.Millisecond
 // soon due: no function that runs after a reply or a request keeps its processor for
 // more than alarmPeriod longer than it would.
 //
+// Sessions of real sockets are not for a bubble of testing/synctest: an alarm that is set
+// in one goes by its clock, and may stay set without ever going off.
+//
 // It goes off a hundred times a second at most, not at all while no session moves
 // anything, and its goroutine does nothing that blocks.
 type alarm struct {

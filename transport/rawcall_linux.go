@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"sync"
 	"syscall"
 	"unsafe"
 )
@@ -70,13 +71,29 @@ func rawCall(one, several uintptr, fd int, bufs [][]byte, flags uintptr) (int, e
 		b := bufs[0]
 		return result(syscall.RawSyscall6(one, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), flags, 0, 0))
 	}
-	var vectors [mostVectors]syscall.Iovec
+	return rawVectors(several, fd, bufs, flags)
+}
+
+// vectors is what a system call over several slices takes. It is lent: on the stack it
+// would double that of a reader, which is most of what an idle connection costs.
+type vectors struct {
+	message syscall.Msghdr
+	list    [mostVectors]syscall.Iovec
+}
+
+var lentVectors = sync.Pool{New: func() any { return new(vectors) }}
+
+func rawVectors(call uintptr, fd int, bufs [][]byte, flags uintptr) (int, error) {
+	v := lentVectors.Get().(*vectors)
 	for i, b := range bufs {
-		vectors[i].Base = unsafe.SliceData(b)
-		vectors[i].SetLen(len(b))
+		v.list[i].Base = unsafe.SliceData(b)
+		v.list[i].SetLen(len(b))
 	}
-	message := syscall.Msghdr{Iov: &vectors[0], Iovlen: uint64(len(bufs))}
-	return result(syscall.RawSyscall(several, uintptr(fd), uintptr(unsafe.Pointer(&message)), flags))
+	v.message.Iov, v.message.Iovlen = &v.list[0], uint64(len(bufs))
+	n, err := result(syscall.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(&v.message)), flags))
+	clear(v.list[:len(bufs)])
+	lentVectors.Put(v)
+	return n, err
 }
 
 func result(n, _ uintptr, errno syscall.Errno) (int, error) {
