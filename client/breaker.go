@@ -64,12 +64,20 @@ func (n *connection) newGuard() *breaker.Breaker {
 	})
 }
 
-// admits reports whether the breaker would let a call pass now.
-func (n *connection) admits() bool { return n.guard == nil || n.guard.Ready() }
+// admits reports whether the breaker would let a call pass now, or a oneway.
+func (n *connection) admits(oneway bool) bool {
+	switch {
+	case n.guard == nil:
+		return true
+	case oneway:
+		return n.guard.ReadyBeside()
+	}
+	return n.guard.Ready()
+}
 
-// broken returns why the breaker lets no call pass now, nil when it does.
-func (n *connection) broken() *BreakerError {
-	if n.admits() {
+// broken returns why the breaker lets no call, or oneway, pass now, nil when it does.
+func (n *connection) broken(oneway bool) *BreakerError {
+	if n.admits(oneway) {
 		return nil
 	}
 	return n.breakerError(n.guard.RetryAt())
@@ -81,7 +89,7 @@ func (n *connection) shut() *BreakerError {
 	if n.guard == nil || n.guard.State() == breaker.HalfOpen {
 		return nil
 	}
-	return n.broken()
+	return n.broken(false)
 }
 
 func (n *connection) breakerError(retryAt time.Time) *BreakerError {

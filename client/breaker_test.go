@@ -510,6 +510,40 @@ func TestOnewaysPassAHalfOpenBreakerSideBySide(t *testing.T) {
 	})
 }
 
+// A probe that is under way keeps no oneway out, and is not decided by any.
+func TestOnewaysPassBesideAProbe(t *testing.T) {
+	withFleet(t, 1, withBreaker, func(w *fleet) {
+		end := make(chan struct{})
+		w.providers[0].handle("Echo.Stay", func(context.Context, *text) (*text, error) {
+			<-end
+			return &text{}, nil
+		})
+		w.fail(0, protocol.NewError(protocol.Unavailable, "no database"))
+		w.sick(5)
+		time.Sleep(time.Second)
+		probe := w.client.Go(context.Background(), "Echo.Stay", &text{}, nil, nil)
+		synctest.Wait()
+		for range 3 {
+			if err := w.client.Notify(context.Background(), "Echo.Say", &text{}); err != nil {
+				t.Errorf("a oneway beside a probe: %v", err)
+			}
+		}
+		if err := w.client.Call(context.Background(), "Echo.Say", &text{}, nil); err == nil {
+			t.Error("a call passed beside the probe")
+		}
+		if s := w.status(0); s.Breaker != client.BreakerHalfOpen {
+			t.Errorf("during the probe the breaker is %v", s.Breaker)
+		}
+		close(end)
+		if <-probe.Done; probe.Error != nil {
+			t.Error(probe.Error)
+		}
+		if s := w.status(0); s.Breaker != client.BreakerClosed {
+			t.Errorf("after the probe the breaker is %v", s.Breaker)
+		}
+	})
+}
+
 // Another instance is not kept waiting for what the one before did.
 func TestABreakerForgetsARestartedProvider(t *testing.T) {
 	withFleet(t, 1, withBreaker, func(w *fleet) {

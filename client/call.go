@@ -134,6 +134,9 @@ func (c *core) makeSafely(ctx context.Context, admitted bool, call *Call) {
 // callUntilClosed is call with a context that ends with the client too: a wrapper
 // may wait for what is no connection, and Close waits for who calls here.
 func (c *core) callUntilClosed(ctx context.Context, serviceMethod string, req, resp any) error {
+	if c.closed.Err() != nil {
+		return c.call(ctx, serviceMethod, req, resp) // which is refused behind the wrappers
+	}
 	within := endpoint.Owned(ctx, c.closed)
 	defer within.End()
 	err := c.call(within, serviceMethod, req, resp)

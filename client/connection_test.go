@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -372,6 +373,30 @@ func TestStateChanges(t *testing.T) {
 		_ = c.Close()
 		want := []client.State{client.Connecting, client.Failing, client.Connecting, client.Connected, client.Idle, client.Closed}
 		if !slices.Equal(got, want) {
+			t.Errorf("told of %v, want %v", got, want)
+		}
+	})
+}
+
+// A hook that ends its goroutine, as the FailNow of a test does, is told of what follows.
+func TestStateHookThatEndsItsGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var got []client.State
+		op := client.Option{OnStateChange: func(s client.StateChange) {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, s.State)
+			runtime.Goexit()
+		}}
+		n := transport.NewMemNetwork()
+		listenMem(t, n, "a")
+		c := dialMem(t, n, "a", op)
+		say(t, c)
+		synctest.Wait()
+		_ = c.Close()
+		synctest.Wait()
+		if want := []client.State{client.Connecting, client.Connected, client.Closed}; !slices.Equal(got, want) {
 			t.Errorf("told of %v, want %v", got, want)
 		}
 	})

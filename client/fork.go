@@ -72,7 +72,7 @@ func (p *pursuit) everybody(v *view, m *member) iter.Seq[*member] {
 			return
 		}
 		for other := range v.ranked() {
-			if other != m && other.conn.admits() && p.c.fits(p.ctx, other, &p.target) == "" && !yield(other) {
+			if other != m && other.conn.admits(false) && p.c.fits(p.ctx, other, &p.target) == "" && !yield(other) {
 				return
 			}
 		}

@@ -20,7 +20,9 @@ import (
 const silencePatience = 3
 
 // fit reports whether calls may well go there now.
-func (n *connection) fit() bool { return !n.unwell.Load() && !n.away.Load() && n.admits() }
+func (n *connection) fit(oneway bool) bool {
+	return !n.unwell.Load() && !n.away.Load() && n.admits(oneway)
+}
 
 // healthLocked notes how things stand, with n.mu held.
 func (n *connection) healthLocked() {

@@ -13,11 +13,12 @@ import (
 
 // target is what one call looks for among the providers.
 type target struct {
-	info  selector.PickInfo
-	call  *perCall
-	tried []*member // they were gone or leaving
-	stays bool      // it has nowhere else to go, whoever else there is
-	begun time.Time // when the attempt that is being made began
+	info   selector.PickInfo
+	call   *perCall
+	tried  []*member // they were gone or leaving
+	stays  bool      // it has nowhere else to go, whoever else there is
+	oneway bool      // a breaker lets it pass beside a probe
+	begun  time.Time // when the attempt that is being made began
 }
 
 // triedAt reports whether the call was at m already. Another instance at the same
@@ -59,7 +60,7 @@ func firstOf(a, b map[string]string) map[string]string {
 func (c *sgClient) pick(ctx context.Context, v *view, t *target) (*member, error) {
 	if c.whole && len(t.tried) == 0 && len(t.call.tags) == 0 {
 		m := v.byNode[c.option.Selector.Pick(ctx, t.info, v.nodes)]
-		if m != nil && m.conn.fit() {
+		if m != nil && m.conn.fit(t.oneway) {
 			return m, nil
 		}
 	}
@@ -112,10 +113,10 @@ func (c *sgClient) firstFitting(ctx context.Context, v *view, best []*selector.N
 
 // fitting appends to scratch those of nodes that the call may go to and whose
 // connection is as it should be.
-func (c *sgClient) fitting(ctx context.Context, v *view, nodes []*selector.Node, t *target, should func(*connection) bool, scratch []*selector.Node) []*selector.Node {
+func (c *sgClient) fitting(ctx context.Context, v *view, nodes []*selector.Node, t *target, should func(n *connection, oneway bool) bool, scratch []*selector.Node) []*selector.Node {
 	for _, n := range nodes {
 		m := v.byNode[n]
-		if t.triedAt(m) || !t.tagged(m) || !should(m.conn) {
+		if t.triedAt(m) || !t.tagged(m) || !should(m.conn, t.oneway) {
 			continue
 		}
 		if slices.ContainsFunc(c.option.Filters, func(f selector.Filter) bool { return !f.PerCall(ctx, t.info, n) }) {
@@ -130,7 +131,7 @@ func (c *sgClient) fitting(ctx context.Context, v *view, nodes []*selector.Node,
 // go on to another, which is well and which it was not at.
 func (c *sgClient) couldGoOn(ctx context.Context, t target, but *connection) bool {
 	for _, m := range c.view.Load().byNode {
-		if m.conn == but || m.provider().Draining || !m.conn.fit() || t.triedAt(m) {
+		if m.conn == but || m.provider().Draining || !m.conn.fit(t.oneway) || t.triedAt(m) {
 			continue
 		}
 		if c.fits(ctx, m, &t) == "" {
@@ -166,7 +167,7 @@ func soonest(v *view, t *target) (first *member, why *BreakerError) {
 		if v.byNode[m.node] == nil || t.triedAt(m) || !t.tagged(m) {
 			continue
 		}
-		if e := m.conn.broken(); e != nil && (why == nil || e.RetryAt.Before(why.RetryAt)) {
+		if e := m.conn.broken(t.oneway); e != nil && (why == nil || e.RetryAt.Before(why.RetryAt)) {
 			first, why = m, e
 		}
 	}

@@ -123,7 +123,7 @@ func (c *sgClient) govern(ctx context.Context, counted *often, serviceMethod str
 	}
 	var t target // no literal: that would be made beside it and copied
 	t.info.ServiceMethod, t.info.Key, t.info.Tags = serviceMethod, pc.key, c.tagsOf(pc)
-	t.call = pc
+	t.call, t.oneway = pc, resp == Oneway
 	if replies, all := resp.(Replies); all {
 		t.stays = true // it is for each of them
 		return c.broadcast(ctx, v, &t, req, replies)
@@ -212,7 +212,7 @@ func (c *sgClient) Providers() []ProviderStatus {
 	for i, m := range v.list {
 		state, guard, err := m.conn.status()
 		excluded := m.excluded
-		if e := m.conn.broken(); e != nil && excluded == nil {
+		if e := m.conn.broken(false); e != nil && excluded == nil {
 			excluded = e // since the view was made
 		}
 		list[i] = ProviderStatus{Provider: m.provider().Clone(), State: state, Breaker: guard, Err: err, Unlisted: m.unlisted, Excluded: excluded}

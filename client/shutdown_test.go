@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -301,6 +302,37 @@ func TestFailSafeSwallowsThatTheClientIsClosed(t *testing.T) {
 	})
 }
 
+// So is a call of Go, and wrappers see both.
+func TestWrappersSeeCallsOfAClosedClient(t *testing.T) {
+	quiet(t)
+	synctest.Test(t, func(t *testing.T) {
+		var seen counting
+		c := newWorld(t, elsewhere, "a").client(t, func(op *client.SGOption) {
+			op.FailMode, op.Wrappers = client.FailSafe, []client.Wrapper{&seen}
+		})
+		_ = c.Close()
+		if err := c.Call(context.Background(), "Echo.Do", &text{}, nil); err != nil {
+			t.Errorf("a call of FailSafe: %v", err)
+		}
+		if call := <-c.Go(context.Background(), "Echo.Do", &text{}, nil, nil).Done; call.Error != nil {
+			t.Errorf("a call of Go with FailSafe: %v", call.Error)
+		}
+		if s := c.Stats(); s.Swallowed != 2 || seen.Load() != 2 {
+			t.Errorf("%d failures were swallowed, and the wrapper saw %d calls", s.Swallowed, seen.Load())
+		}
+	})
+}
+
+// counting is a wrapper that counts calls.
+type counting struct{ atomic.Int32 }
+
+func (c *counting) WrapCall(_ *client.SGOption, next client.CallFunc) client.CallFunc {
+	return func(ctx context.Context, serviceMethod string, req, resp any) error {
+		c.Add(1)
+		return next(ctx, serviceMethod, req, resp)
+	}
+}
+
 // queue is a wrapper whose calls wait for a turn that never comes.
 type queue struct{}
 
@@ -326,6 +358,35 @@ func TestCloseEndsCallsOfGoThatWaitInAWrapper(t *testing.T) {
 		wantError(t, cut.Error, protocol.Unavailable, protocol.NotSent, "closed; make a new one: while waiting for a turn")
 		if !errors.Is(cut.Error, client.ErrClosed) {
 			t.Errorf("%v is not ErrClosed", cut.Error)
+		}
+	})
+}
+
+// through is a wrapper that asks another client first, as one does that fetches a token.
+type through struct{ other client.Caller }
+
+func (w through) WrapCall(_ *client.SGOption, next client.CallFunc) client.CallFunc {
+	return func(ctx context.Context, serviceMethod string, req, resp any) error {
+		if err := w.other.Call(ctx, "Echo.Hang", &text{}, nil); err != nil {
+			return err
+		}
+		return next(ctx, serviceMethod, req, resp)
+	}
+}
+
+// The other client has nothing else by which to know.
+func TestCloseEndsCallsOfGoThatWaitForAnotherClient(t *testing.T) {
+	withFleet(t, 1, func(op *client.SGOption) { op.RequestTimeout, op.Heartbeat = -1, false }, func(w *fleet) {
+		c := dialMem(t, w.net, p(0), client.Option{RequestTimeout: -1, Wrappers: []client.Wrapper{through{w.client}}})
+		call := c.Go(context.Background(), "Echo.Say", &text{}, nil, nil)
+		time.Sleep(time.Second)
+		begun := time.Now()
+		_ = c.Close()
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("Close took %v", took)
+		}
+		if <-call.Done; !errors.Is(call.Error, client.ErrClosed) {
+			t.Errorf("the call ended with %v", call.Error)
 		}
 	})
 }

@@ -96,15 +96,29 @@ func (h *stateHook) add(c StateChange) {
 
 func (h *stateHook) tell() {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.toldLocked()
 	for len(h.queue) > 0 {
 		next := h.queue[0]
 		h.queue = h.queue[1:]
-		h.mu.Unlock()
-		h.call(next)
-		h.mu.Lock()
+		h.callUnlocked(next)
 	}
-	h.queue, h.telling = nil, false
+	h.queue = nil
+}
+
+// toldLocked unlocks mu. What is queued still is another's to tell: the hook has ended
+// this goroutine, as the FailNow of a test does.
+func (h *stateHook) toldLocked() {
+	h.telling = len(h.queue) > 0
+	if h.telling {
+		h.workers.Go(h.tell)
+	}
+	h.mu.Unlock()
+}
+
+func (h *stateHook) callUnlocked(c StateChange) {
+	h.mu.Unlock()
+	defer h.mu.Lock()
+	h.call(c)
 }
 
 // call contains a panic of the hook.

@@ -93,7 +93,7 @@ func (c *sgClient) exclusion(ctx context.Context, m *member, t *target, attempts
 	if why := c.fits(ctx, m, t); why != "" {
 		return why
 	}
-	if e := m.conn.broken(); e != nil {
+	if e := m.conn.broken(false); e != nil {
 		return e.Error() // its probe is under way, or it opened since the view was made
 	}
 	if _, _, err := m.conn.status(); m.conn.failing.Load() && err != nil {

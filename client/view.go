@@ -27,7 +27,7 @@ func (m *member) provider() *registry.Provider { return &m.node.Provider }
 
 // well reports whether calls that were there may well stay: those with its tags.
 func (m *member) well() bool {
-	return (m.excluded == nil || errors.Is(m.excluded, errTags)) && m.conn.fit()
+	return (m.excluded == nil || errors.Is(m.excluded, errTags)) && m.conn.fit(false)
 }
 
 // view is what calls choose from: one list of the registry, worked up. It does

@@ -127,6 +127,11 @@ func (b *Breaker) Ready() bool {
 	return b.State() == Closed || b.now() >= b.retryAt.Load()
 }
 
+// ReadyBeside reports whether AllowBeside would let a call pass now. It claims nothing.
+func (b *Breaker) ReadyBeside() bool {
+	return b.State() != Open || b.now() >= b.retryAt.Load()
+}
+
 // Allow asks for permission to make a call. A call that got it reports what
 // became of it.
 func (b *Breaker) Allow() (Pass, bool) {
@@ -145,16 +150,17 @@ func (b *Breaker) Allow() (Pass, bool) {
 // breaker again.
 func (b *Breaker) AllowBeside() (Pass, bool) {
 	word := b.word.Load()
-	if stateOf(word) == Open {
-		if !b.Ready() {
-			return Pass{}, false
-		}
+	if stateOf(word) == Open && b.Ready() {
 		word = b.halve()
+	}
+	if stateOf(word) == Open { // still, or anew
+		return Pass{}, false
 	}
 	return Pass{word, true}, true
 }
 
-// halve makes an open breaker half-open, with the probe's place free.
+// halve makes an open breaker half-open, with the probe's place free. It returns the
+// word that there is then.
 func (b *Breaker) halve() uint64 {
 	b.mu.Lock()
 	word := b.word.Load()

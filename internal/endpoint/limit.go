@@ -111,11 +111,12 @@ func waitOn(ctx context.Context) (context.Context, time.Time) {
 	}
 }
 
-// made returns the Context in ctx if it bounds a call that this side makes.
+// made returns the Context in ctx if it bounds a call that this side makes. One that
+// ends with an owner is no such bound: nothing else tells of that.
 func made(ctx context.Context) *Context {
 	switch c := ctx.(type) {
 	case *Context:
-		if c.task == nil {
+		if c.task == nil && c.owner == nil {
 			return c
 		}
 	case *AttemptContext:
