@@ -247,31 +247,59 @@ func TestReplyOvertakesCallsThatWait(t *testing.T) {
 	}
 }
 
-// A call that needs the whole queue has its turn though replies never end.
+// A call that needs the whole queue has its turn though replies never end, and replies
+// theirs, though it takes longer than WriteTimeout to be written.
 func TestLargeCallAmongReplies(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		e := connect(t, &service{}, func(client, server *SessionConfig) {
-			client.Room, server.Room = NewRoom(1000, 64<<20), NewRoom(1000, 64<<20)
-		})
-		e.network.SetFaults(MemFaults{ToDialer: MemPath{Bandwidth: 1 << 20, Buffer: 16 << 10}})
-		var callers sync.WaitGroup
-		var done atomic.Bool
-		for range 10 {
-			callers.Go(func() {
-				for !done.Load() {
-					if _, err := ask(e.client, "M", strings.Repeat("x", 50<<10), 0); err != nil {
-						t.Errorf("a caller whose replies never end: %v", err)
-						return
-					}
+	for size, timeout := range map[int]time.Duration{
+		DefaultMaxQueued + 1: 10 * time.Second,
+		12 << 20:             30 * time.Second,
+	} {
+		bubble(t, func(t *testing.T) { callAmongReplies(t, size, timeout) })
+	}
+}
+
+// callAmongReplies makes a call of size bytes from a side whose replies never end, over
+// a line of 1 MiB/s.
+func callAmongReplies(t *testing.T, size int, timeout time.Duration) {
+	e := connect(t, &service{}, func(client, server *SessionConfig) {
+		client.Room, server.Room = NewRoom(1000, 64<<20), NewRoom(1000, 64<<20)
+	})
+	e.network.SetFaults(MemFaults{ToDialer: MemPath{Bandwidth: 1 << 20, Buffer: 16 << 10}})
+	var callers sync.WaitGroup
+	var done atomic.Bool
+	for range 10 {
+		callers.Go(func() {
+			for !done.Load() {
+				if _, err := ask(e.client, "M", strings.Repeat("x", 50<<10), 0); err != nil {
+					t.Errorf("a caller whose replies never end: %v", err)
+					return
 				}
-			})
+			}
+		})
+	}
+	time.Sleep(time.Second)
+	if got, err := ask(e.server, "large", strings.Repeat("x", size), timeout); err != nil || len(got) != size {
+		t.Errorf("%d of %d bytes, %v", len(got), size, err)
+	}
+	done.Store(true)
+	callers.Wait()
+}
+
+// A peer that takes replies more slowly than it may send a body is not waited for
+// without end, though it always takes something.
+func TestRepliesTakenTooSlowly(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := connect(t, &service{}, func(_, server *SessionConfig) { server.MaxQueued = 256 << 10 })
+		e.network.SetFaults(MemFaults{ToDialer: MemPath{Bandwidth: 8 << 10, Buffer: 16 << 10}})
+		began := time.Now()
+		var callers sync.WaitGroup
+		for range 40 {
+			callers.Go(func() { _, _ = ask(e.client, "M", strings.Repeat("x", 20<<10), 0) })
 		}
-		time.Sleep(time.Second)
-		size := DefaultMaxQueued + 1
-		if got, err := ask(e.server, "large", strings.Repeat("x", size), 10*time.Second); err != nil || len(got) != size {
-			t.Errorf("%d of %d bytes, %v", len(got), size, err)
+		<-e.server.Done()
+		if took := time.Since(began); took != 2*DefaultWriteTimeout {
+			t.Errorf("it ended after %v: %v", took, e.server.Cause())
 		}
-		done.Store(true)
 		callers.Wait()
 	})
 }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"slices"
+	"time"
 
 	"github.com/sinew-rpc/sinew/protocol"
 )
@@ -127,6 +128,15 @@ func (o *outbox) queueReply(w *outWaiter, limit int) {
 	}
 	o.waiters = slices.Insert(o.waiters, at, w)
 	o.replies++
+}
+
+// beingTaken reports whether the peer may still be taking what a reply has waited
+// behind for so long: somebody writes, who ends the session where that makes no
+// progress for WriteTimeout, and all that the queue holds would not have been written
+// at minBodyRate either.
+func (o *outbox) beingTaken(waited time.Duration) bool {
+	held := time.Duration(o.queued + o.granted)
+	return o.busy && !o.corked && waited < held*time.Second/minBodyRate
 }
 
 // headRoom is where the head of a frame that is no call's is made. Longer ones, with

@@ -215,8 +215,9 @@ func (s *Session) workLoop() {
 }
 
 // Reply answers the request that h.Seq names and ends its task. It takes body
-// over. It waits for room in the session's queue for at most WriteTimeout. A
-// reply that is larger than what the peer takes, or whose metadata is above
+// over. It waits for room in the session's queue for at most WriteTimeout, and
+// longer only while the queue is being written, for as long as all in it takes at
+// 16 KiB/s. A reply that is larger than what the peer takes, or whose metadata is above
 // protocol.MaxMetaSize, is replaced by ResourceExhausted. The error says why
 // the reply did not go out; the session has ended then.
 func (s *Session) Reply(h *protocol.Header, body *Buffer) error {
@@ -267,26 +268,42 @@ func (s *Session) unfit(h *protocol.Header, header, body int) *protocol.Error {
 	return nil
 }
 
-// waitToReply waits for room in the outbox, with s.mu held before and after. It
-// ends the session when WriteTimeout passes without any.
+// waitToReply waits for room in the outbox, with s.mu held before and after.
 func (s *Session) waitToReply(size int) {
 	w := &outWaiter{size: size, reply: true, granted: make(chan struct{})}
 	s.out.queueReply(w, s.maxQueued())
 	s.out.liftCork()
 	s.unlockAndFlush(false)
 	s.leaveToAnother() // it is the peer that takes long
-	limit := cmp.Or(s.cfg.WriteTimeout, DefaultWriteTimeout)
-	t := time.NewTimer(limit)
-	defer t.Stop()
-	select {
-	case <-w.granted:
-	case <-t.C:
-		s.fail(fmt.Errorf("transport: %s takes no replies: no room for one in %v", s.RemoteAddr(), limit))
-	}
+	s.awaitTurn(w)
 	s.mu.Lock()
 	s.out.replies--
 	if s.err == nil {
 		s.out.leave(w)
+	}
+}
+
+// awaitTurn returns when the reply w has its room, or the session has ended. It ends
+// the session when WriteTimeout passes without any, unless it is what the peer takes
+// that takes so long.
+func (s *Session) awaitTurn(w *outWaiter) {
+	limit := cmp.Or(s.cfg.WriteTimeout, DefaultWriteTimeout)
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	for waited := limit; ; waited += limit {
+		select {
+		case <-w.granted:
+			return
+		case <-t.C:
+		}
+		s.mu.Lock()
+		taken := s.out.beingTaken(waited)
+		s.mu.Unlock()
+		if !taken {
+			s.fail(fmt.Errorf("transport: %s takes no replies: no room for one in %v", s.RemoteAddr(), waited))
+			return
+		}
+		t.Reset(limit)
 	}
 }
 
