@@ -165,3 +165,58 @@ func TestBodyWaitsForRoomToGrow(t *testing.T) {
 		})
 	}
 }
+
+// After a body that found no room to grow the next ones are refused at once, until
+// another has given room back: neither room for requests, nor what the refused one held
+// itself, is a sign of that.
+func TestBodiesAreRefusedAtOnceAfterOne(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cfg := roomOf(&service{}, 1<<20, 1<<20)
+		if !cfg.Room.takePartial(400<<10, 0) {
+			t.Fatal("no room")
+		}
+		r, _ := rawPeer(t, cfg)
+		refused := func(after time.Duration) {
+			t.Helper()
+			begun := time.Now()
+			if code := served(t, r, 500<<10); code != protocol.ResourceExhausted {
+				t.Error(code)
+			}
+			if took := time.Since(begun); took != after {
+				t.Errorf("refused after %v, want %v", took, after)
+			}
+		}
+		refused(DefaultReadPause)
+		refused(0)
+		if code := served(t, r, 10); code != protocol.OK {
+			t.Error(code)
+		}
+		refused(0)
+		cfg.Room.givePartial(1)
+		refused(DefaultReadPause)
+		refused(0)
+	})
+}
+
+// Who waits for a body to grow is woken by bodies alone: requests that end do not so
+// much as look for him.
+func TestRequestsDoNotWakeWhoWaitsToGrow(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cfg := roomOf(&service{}, 1<<20, 1<<20)
+		if !cfg.Room.takePartial(400<<10, 0) {
+			t.Fatal("no room")
+		}
+		r, _ := rawPeer(t, cfg)
+		var sent sync.WaitGroup
+		sent.Go(func() { r.send(protocol.Header{Seq: 1}, strings.Repeat("x", 500<<10)) })
+		defer sent.Wait()
+		synctest.Wait()
+		if !cfg.Room.growing.Load() || cfg.Room.asked.Load() {
+			t.Errorf("waits to grow: %v, for a request: %v", cfg.Room.growing.Load(), cfg.Room.asked.Load())
+		}
+		cfg.Room.givePartial(400 << 10)
+		if m, err := r.receive(); err != nil || m.StatusCode != protocol.OK {
+			t.Errorf("%v, %v", m.StatusCode, err)
+		}
+	})
+}

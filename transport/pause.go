@@ -16,11 +16,18 @@ const (
 	maxPauseWait = pauseWindow / 2 // in any window
 )
 
-// shortage is the reader's memory of being short of room.
+// shortage is the reader's memory of being short of room: for one more request, or for
+// a body that is arriving and is to grow. The two are given back by different peers, so
+// neither is a sign for the other.
 type shortage struct {
 	refusing bool          // the last request was refused, and no room was given back since
-	given    chan struct{} // told when room is given back; made at the first shortage
-	budget   *pauseBudget
+	given    chan struct{} // told when a request gives room back
+
+	refusingGrowth bool          // the last body that was to grow was refused
+	givesThen      uint32        // Room.givenPartial when it was
+	freed          chan struct{} // told when a body that was arriving gives room back
+
+	budget pauseBudget
 }
 
 // pauseBudget sums the pauses of the last window, in slots.
@@ -56,46 +63,73 @@ func (b *pauseBudget) advance(now time.Time) {
 // waitRoom reports whether there is room for one more request with a body of n
 // bytes, having waited for it where that is allowed.
 func (s *Session) waitRoom(n int) bool {
-	if s.cfg.Room.fits(need{bytes: n}) {
-		s.in.short.refusing = false
+	request := need{bytes: n}
+	if s.cfg.Room.fits(request) {
+		if s.in.short != nil {
+			s.in.short.refusing = false
+		}
 		return true
 	}
-	return s.cfg.Room.ever(n) && s.waitFor(need{bytes: n})
+	return s.cfg.Room.ever(n) && s.waitForRequest(request)
 }
 
-// waitFor waits for what is needed, where that is allowed, and reports whether it is
-// there.
-func (s *Session) waitFor(n need) bool {
-	room, short := s.cfg.Room, &s.in.short
-	if short.given == nil {
-		short.given, short.budget = make(chan struct{}, 1), new(pauseBudget)
+// waitForRequest waits for room for one more request, where that is allowed, and
+// reports whether it is there.
+func (s *Session) waitForRequest(n need) bool {
+	room, short := s.cfg.Room, s.shortage()
+	if short.refusing && !drain(short.given) {
+		return false
 	}
-	if short.refusing {
-		select {
-		case <-short.given:
-			short.refusing = false
-		default:
-			return false
-		}
-	}
-	if s.pause(n) {
+	short.refusing = false
+	if s.pause(n, short.given) {
 		return true
 	}
 	short.refusing = true
-	s.drainGiven()
-	room.watch(short.given)
+	drain(short.given)
+	room.watch(n, short.given)
 	return room.fits(n)
 }
 
-func (s *Session) drainGiven() {
+// waitToGrow waits for room for a body that is to grow, where that is allowed, and
+// reports whether it is there.
+func (s *Session) waitToGrow(n need) bool {
+	short := s.shortage()
+	if short.refusingGrowth && s.cfg.Room.givenPartial() == short.givesThen {
+		return false
+	}
+	short.refusingGrowth = false
+	return s.pause(n, short.freed)
+}
+
+// refusedGrowth remembers that a body was refused which was to grow. What that one held
+// itself has been given back by now, and is no sign of more.
+func (s *Session) refusedGrowth() {
+	short := s.shortage()
+	short.refusingGrowth, short.givesThen = true, s.cfg.Room.givenPartial()
+}
+
+// shortage returns the memory, which an idle connection does not hold before it was
+// first short of room.
+func (s *Session) shortage() *shortage {
+	if s.in.short == nil {
+		s.in.short = &shortage{given: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
+	}
+	return s.in.short
+}
+
+// drain reports whether told had been told anything.
+func drain(told chan struct{}) bool {
 	select {
-	case <-s.in.short.given:
+	case <-told:
+		return true
 	default:
+		return false
 	}
 }
 
-// pause waits until there is room, at most for what the rules leave.
-func (s *Session) pause(n need) bool {
+// pause waits until there is room, at most for what the rules leave. What is needed is
+// looked at whenever given is told.
+func (s *Session) pause(n need, given chan struct{}) bool {
 	begun := time.Now()
 	limit := min(cmp.Or(s.cfg.ReadPause, DefaultReadPause), s.in.short.budget.left(begun))
 	if limit <= 0 {
@@ -106,7 +140,7 @@ func (s *Session) pause(n need) bool {
 	if !ok {
 		return false
 	}
-	ok = s.awaitRoom(n, limit, stop)
+	ok = s.awaitRoom(n, given, limit, stop)
 	s.mu.Lock()
 	s.pausing = false
 	s.mu.Unlock()
@@ -135,17 +169,17 @@ func (s *Session) endPause() {
 	close(s.unpause)
 }
 
-func (s *Session) awaitRoom(n need, limit time.Duration, stop chan struct{}) bool {
+func (s *Session) awaitRoom(n need, given chan struct{}, limit time.Duration, stop chan struct{}) bool {
 	t := time.NewTimer(limit)
 	defer t.Stop()
 	for {
-		s.drainGiven()
-		s.cfg.Room.watch(s.in.short.given)
+		drain(given)
+		s.cfg.Room.watch(n, given)
 		if s.cfg.Room.fits(n) {
 			return true
 		}
 		select {
-		case <-s.in.short.given:
+		case <-given:
 		case <-stop:
 			return false
 		case <-s.done:

@@ -55,7 +55,7 @@ type inbound struct {
 	fault  error   // found while handing over a batch, or read with the last bytes: ends the session
 
 	batch *readBatch // lent while something is in it
-	short shortage
+	short *shortage  // nil until there was one
 }
 
 // readBatch is what the frames of one read brought.
@@ -281,6 +281,7 @@ func (s *Session) step() (again bool, err error) {
 			s.refuse(&in.head, s.noRoom())
 			in.skip = in.left
 			in.dropBody(s)
+			s.refusedGrowth()
 			return true, nil
 		}
 		return in.left == 0, nil
@@ -318,7 +319,7 @@ func (in *inbound) growBody(s *Session) bool {
 	want := min(have+in.left, 4*have)
 	if in.head.MessageType != protocol.TypeResponse && in.left > in.w-in.r {
 		n := need{grow: want, held: in.held}
-		if !s.cfg.Room.takePartial(want, in.held) && (!s.waitFor(n) || !s.cfg.Room.takePartial(want, in.held)) {
+		if !s.cfg.Room.takePartial(want, in.held) && (!s.waitToGrow(n) || !s.cfg.Room.takePartial(want, in.held)) {
 			return false
 		}
 		in.held = want

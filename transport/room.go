@@ -15,10 +15,13 @@ type Room struct {
 	bytes    atomic.Int64
 	partial  atomic.Int64  // bytes held for bodies that are still arriving
 	lacks    atomic.Uint32 // times that one of them found no room
+	gives    atomic.Uint32 // times that one of them gave room back
 	asked    atomic.Bool   // waiters or empty is set: give looks at the lock only then
+	growing  atomic.Bool   // growers is set: the same for givePartial
 
 	mu      sync.Mutex
-	waiters []chan<- struct{} // readers that pause; each is told once
+	waiters []chan<- struct{} // readers that pause for a request; each is told once
+	growers []chan<- struct{} // readers that pause for a body to grow; the same
 	empty   chan struct{}     // closed when requests reaches 0; nil when nobody asks
 }
 
@@ -121,18 +124,33 @@ func (r *Room) give(requests, bytes int) {
 func (r *Room) wake(empty bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, c := range r.waiters {
-		select {
-		case c <- struct{}{}:
-		default:
-		}
-	}
-	r.waiters = r.waiters[:0]
+	r.waiters = tell(r.waiters)
 	if empty && r.empty != nil {
 		close(r.empty)
 		r.empty = nil
 	}
 	r.asked.Store(r.empty != nil)
+}
+
+// wakeGrowers is wake for those who wait for a body to grow: other room is nothing to
+// them.
+func (r *Room) wakeGrowers() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.growers = tell(r.growers)
+	r.growing.Store(false)
+}
+
+// tell tells all who wait, and returns the list of them, empty.
+func tell(waiters []chan<- struct{}) []chan<- struct{} {
+	for _, c := range waiters {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+	clear(waiters)
+	return waiters[:0]
 }
 
 // takePartial has a body that is still arriving hold grow bytes, where it held fewer.
@@ -168,9 +186,19 @@ func (r *Room) givePartial(n int) {
 		return
 	}
 	r.partial.Add(int64(-n))
-	if r.asked.Load() {
-		r.wake(false)
+	r.gives.Add(1)
+	if r.growing.Load() {
+		r.wakeGrowers()
 	}
+}
+
+// givenPartial counts how often a body that was arriving gave its room back. It may be
+// read at any time.
+func (r *Room) givenPartial() uint32 {
+	if r == nil {
+		return 0
+	}
+	return r.gives.Load()
 }
 
 // lacked counts how often a body that was arriving found no room to grow. It may be
@@ -182,12 +210,17 @@ func (r *Room) lacked() uint32 {
 	return r.lacks.Load()
 }
 
-// watch has c told at the next give.
-func (r *Room) watch(c chan<- struct{}) {
+// watch has c told when room of the kind that n needs is next given back.
+func (r *Room) watch(n need, c chan<- struct{}) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n.grow > 0 {
+		r.growers = append(r.growers, c)
+		r.growing.Store(true)
+		return
+	}
 	r.waiters = append(r.waiters, c)
 	r.asked.Store(true)
-	r.mu.Unlock()
 }
 
 // Empty returns a channel that is closed when no request is in flight.
