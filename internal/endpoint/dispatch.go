@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"maps"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -341,6 +342,7 @@ func (t *task) answer(res *protocol.Message, err error, watch time.Duration) {
 		body.Release()
 		body = nil
 		h.CompressType = protocol.CompressTypeNone
+		h.MetaData = maps.Clone(h.MetaData) // the wrapper's, which it may share with other calls
 		protocol.ToResponse(h, err, !t.entered)
 	} else {
 		h.StatusCode, h.Error, h.Flags = protocol.OK, "", 0

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strconv"
 	"sync"
@@ -34,20 +35,25 @@ func pair(tb testing.TB, network string) *transport.Session {
 	if err := table.Register("Echo", echoService{}); err != nil {
 		tb.Fatal(err)
 	}
-	d := &Dispatcher{Methods: &table}
+	return served(tb, network, &Dispatcher{Methods: &table})
+}
+
+// served returns a session over which the other end serves what d does.
+func served(tb testing.TB, network string, d *Dispatcher) *transport.Session {
+	tb.Helper()
 	workers := &transport.Workers{}
 	ln, err := transport.Listen(network, map[string]string{"tcp": "127.0.0.1:0", "mem": tb.Name() + strconv.FormatInt(names.Add(1), 10)}[network], transport.ListenOptions{})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	served := make(chan *transport.Session, 1)
+	accepted := make(chan *transport.Session, 1)
 	go func() {
 		conn, err := ln.Accept()
 		if err != nil {
 			return
 		}
-		s, _ := transport.NewSession(conn, &transport.SessionConfig{Handler: d, Workers: workers, Room: transport.NewRoom(1<<16, 64<<20), Intern: table.Intern})
-		served <- s
+		s, _ := transport.NewSession(conn, &transport.SessionConfig{Handler: d, Workers: workers, Room: transport.NewRoom(1<<16, 64<<20), Intern: d.Methods.Intern})
+		accepted <- s
 	}()
 	conn, err := net.Dial(network, ln.Addr().String())
 	if err != nil {
@@ -61,9 +67,31 @@ func pair(tb testing.TB, network string) *transport.Session {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	peer := <-served
+	peer := <-accepted
 	tb.Cleanup(func() { s.Close(); peer.Close(); ln.Close(); workers.Close() })
 	return s
+}
+
+// What a failure brings is not written into the metadata that a wrapper has put into
+// the response: that may be one map for all calls.
+func TestMetadataOfAFailureIsNotTheWrappers(t *testing.T) {
+	var table Table
+	if err := table.Register("Echo", echoService{}); err != nil {
+		t.Fatal(err)
+	}
+	shared := map[string]string{"version": "1"}
+	s := served(t, "mem", &Dispatcher{Methods: &table, Chain: func(_ context.Context, _, res *protocol.Message) error {
+		res.MetaData = shared
+		return &protocol.Error{Code: protocol.Aborted, MetaData: map[string]string{"call": "mine"}, RetryAfter: time.Second}
+	}})
+	var failure *protocol.Error
+	err := new(Caller).Call(context.Background(), s, "Echo", "Echo", &echoMsg{}, &echoMsg{}, nil)
+	if !errors.As(err, &failure) || failure.Code != protocol.Aborted || failure.MetaData["call"] != "mine" || failure.MetaData["version"] != "1" {
+		t.Errorf("%v", err)
+	}
+	if len(shared) != 1 {
+		t.Errorf("the wrapper's metadata is %v", shared)
+	}
 }
 
 func TestEcho(t *testing.T) {
