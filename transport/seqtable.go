@@ -1,6 +1,9 @@
 package transport
 
-import "sync"
+import (
+	"math/bits"
+	"sync"
+)
 
 // seqTable maps sequence numbers to what is under way for them. Senders count
 // their numbers up, so the entries that matter stand in a ring, found by the
@@ -25,10 +28,19 @@ const (
 	keptRing    = 256 // a larger one is left to the next burst when nothing is in it
 )
 
-// longRings are *[]seqEntry[T], empty and longer than keptRing. Those of another T
+// longRings are *[]seqEntry[T], empty, a pool for each length from keptRing on: a
+// table with a longer one than it asked for would shrink it at once. Those of another T
 // are dropped when they are met: most processes call or serve, and a pool of its own
 // for each would cost every table a word.
-var longRings sync.Pool
+var longRings [5]sync.Pool // the last is for largestRing
+
+// ringsOf returns the pool of rings of that length, nil where there is none.
+func ringsOf(length int) *sync.Pool {
+	if length < keptRing {
+		return nil
+	}
+	return &longRings[bits.Len(uint(length/keptRing))-1]
+}
 
 // len returns how many entries there are.
 func (t *seqTable[T]) len() int { return t.size }
@@ -79,27 +91,24 @@ func (t *seqTable[T]) move(e *seqEntry[T]) {
 // grow doubles the ring. Entries that shared no place before share none after.
 func (t *seqTable[T]) grow() {
 	old := t.ring
-	t.ring = t.longRing(2 * len(old))
-	if t.ring == nil {
-		t.ring = make([]seqEntry[T], 2*len(old))
-	}
+	t.ring = t.newRing(2 * len(old))
 	for i := range old {
 		if old[i].used {
 			t.ring[old[i].seq&uint64(len(t.ring)-1)] = old[i]
 		}
 	}
+	clear(old)
+	t.leaveRing(old)
 }
 
-// longRing returns a ring that another burst has left, of length or longer; nil
-// where there is none.
-func (t *seqTable[T]) longRing(length int) []seqEntry[T] {
-	if length <= keptRing {
-		return nil
+// newRing returns an empty ring, which another burst may have left.
+func (t *seqTable[T]) newRing(length int) []seqEntry[T] {
+	if rings := ringsOf(length); rings != nil {
+		if r, ok := rings.Get().(*[]seqEntry[T]); ok {
+			return *r
+		}
 	}
-	if r, ok := longRings.Get().(*[]seqEntry[T]); ok && len(*r) >= length {
-		return *r
-	}
-	return nil
+	return make([]seqEntry[T], length)
 }
 
 // take removes and returns the entry of seq.
@@ -138,7 +147,7 @@ func (t *seqTable[T]) shrink() {
 // moves.
 func (t *seqTable[T]) halve() {
 	old := t.ring
-	t.ring = make([]seqEntry[T], len(old)/2)
+	t.ring = t.newRing(len(old) / 2)
 	for i := range old {
 		if !old[i].used {
 			continue
@@ -154,7 +163,12 @@ func (t *seqTable[T]) halve() {
 }
 
 // leaveRing leaves an empty ring to another burst.
-func (t *seqTable[T]) leaveRing(ring []seqEntry[T]) { longRings.Put(&ring) }
+func (t *seqTable[T]) leaveRing(ring []seqEntry[T]) {
+	if rings := ringsOf(len(ring)); rings != nil {
+		left := ring // which goes to the heap, and only here
+		rings.Put(&left)
+	}
+}
 
 // all returns every value, in no order.
 func (t *seqTable[T]) all() []T {

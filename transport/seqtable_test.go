@@ -79,3 +79,23 @@ func TestSeqTableShrinks(t *testing.T) {
 		t.Errorf("%d entries are left, %d of them moved", table.len(), len(table.moved))
 	}
 }
+
+// A table takes no longer ring from another burst than it needs: it would be too long
+// for it at once, and shrink with the session's lock held.
+func TestSeqTableTakesARingOfItsLength(t *testing.T) {
+	for range 100 { // a pool may drop what it is given, with the race detector it does
+		var burst, table seqTable[string]
+		for seq := range uint64(largestRing) {
+			burst.put(seq, "")
+		}
+		for seq := range uint64(largestRing) {
+			burst.take(seq)
+		}
+		for seq := range uint64(keptRing + 1) {
+			table.put(seq, "")
+		}
+		if len(table.ring) != 2*keptRing {
+			t.Fatalf("%d places for %d entries", len(table.ring), table.len())
+		}
+	}
+}
