@@ -132,3 +132,37 @@ func TestBodyThatInflatesToMoreThanItSays(t *testing.T) {
 		}
 	})
 }
+
+// A body that does not say what it inflates to is served though there would be no room
+// for all that it might be.
+func TestBodyThatInflatesToLessThanFeared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, mem := on(t, server.Option{MaxBytesInFlight: 1 << 20})
+		running(t, s)
+		x := make([]byte, 450<<10)
+		for seed, i := uint32(1), 0; i < 300<<10; i++ { // what does not compress
+			seed = 1664525*seed + 1013904223
+			x[i] = byte(seed >> 24)
+		}
+		var body []byte
+		for _, part := range [][]byte{marshal(t, map[string]any{"A": 1, "B": 2, "X": x}), nil} {
+			var err error
+			if body, err = protocol.Compress(protocol.CompressTypeGzip, body, part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if size := protocol.InflatedSize(protocol.CompressTypeGzip, body); size != 0 || len(body) < 1<<20/5 {
+			t.Fatalf("a body of %d bytes says that it inflates to %d", len(body), size)
+		}
+		h := request(1)
+		h.CompressType = protocol.CompressTypeGzip
+		conn := dialRaw(t, mem)
+		conn.sendFrame(h, body)
+		if h, _ := conn.next(); h.StatusCode != protocol.OK {
+			t.Errorf("answer %+v", h)
+		}
+		if left := s.Stats().BytesInFlight; left != 0 {
+			t.Errorf("%d bytes in flight, and no request", left)
+		}
+	})
+}

@@ -30,13 +30,14 @@ func (t *task) unmarshal(req *protocol.Message, v any) error {
 }
 
 // inflate inflates the body of req, once there is room for what it is likely to
-// need, and again, with four times as much, where that was too little. The buffer is
-// the caller's.
+// need, and again, with four times as much, where that was too little. Where what it
+// needs is a guess, and there is no room for that, it makes do with less. The buffer
+// is the caller's.
 func (t *task) inflate(req *protocol.Message) (*transport.Buffer, error) {
 	limit := cmp.Or(t.d.MaxMessageSize, protocol.DefaultMaxMessageSize)
-	for size := likelyInflated(&req.Header, req.Body); ; size *= 4 {
-		size = min(size, limit)
-		if !t.hold(size) {
+	size, least := likelyInflated(&req.Header, req.Body)
+	for ; ; size, least = 4*size, size+1 {
+		if size = t.holdAbout(min(size, limit), least); size == 0 {
 			return nil, errNoRoom
 		}
 		inflated, err := inflate(&req.Header, req.Body, size)
@@ -51,13 +52,26 @@ func (t *task) inflate(req *protocol.Message) (*transport.Buffer, error) {
 	}
 }
 
-// likelyInflated is what a body may need when it is inflated: what it declares, as
-// what peers like this one send does.
-func likelyInflated(h *protocol.Header, body []byte) int {
+// likelyInflated is what a body may need when it is inflated, and the least that it
+// needs for certain: what it declares, as what peers like this one send does, or a
+// guess.
+func likelyInflated(h *protocol.Header, body []byte) (size, least int) {
 	if declared := protocol.InflatedSize(h.CompressType, body); declared > 0 {
-		return max(declared, len(body))
+		size = max(declared, len(body))
+		return size, size
 	}
-	return max(4*len(body), firstInflated)
+	return max(4*len(body), firstInflated), len(body)
+}
+
+// holdAbout has the task hold size bytes for inflated bodies, or half of that, and so
+// on while it is no fewer than least. It returns how many, 0 where there is no room.
+func (t *task) holdAbout(size, least int) int {
+	for !t.hold(size) {
+		if size /= 2; size < max(least, 1) {
+			return 0
+		}
+	}
+	return size
 }
 
 // hold has the task hold n bytes in place of what it held for inflated bodies
