@@ -136,8 +136,9 @@ type Option struct {
 	// MaxRequestsInFlight bounds what providers may call here at one time. The
 	// default is 1024; negative is any number.
 	MaxRequestsInFlight int
-	// MaxBytesInFlight bounds the bodies of those requests, in bytes. The
-	// default is 64 MiB; negative is any number.
+	// MaxBytesInFlight bounds the bodies of those requests, in bytes: as they
+	// travel, and beside that as they are inflated; and with them headers of 1 KiB
+	// and more. The default is 64 MiB; negative is any number.
 	MaxBytesInFlight int64
 }
 

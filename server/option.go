@@ -121,7 +121,8 @@ type Option struct {
 	// besides MaxRequestsInFlight.
 	MaxRequestsPerConnection int
 	// MaxBytesInFlight bounds the bodies of those requests, in bytes: as they
-	// travel, and beside that as they are inflated. The default is 64 MiB.
+	// travel, and beside that as they are inflated; and with them headers of 1 KiB
+	// and more. The default is 64 MiB.
 	MaxBytesInFlight int64
 
 	// Identify accepts identities that clients claim. The default, nil, accepts
