@@ -30,6 +30,10 @@ func upload(r *raw, size, quick, rate int) {
 	}
 }
 
+// holds has another body of size bytes hold all of them before they are there, false
+// where there is no room.
+func holds(r *Room, size int) bool { return r.takePartial(need{grow: size, whole: size}) }
+
 // served sends a request of size bytes and returns what it was answered.
 func served(t *testing.T, r *raw, size int) protocol.Code {
 	t.Helper()
@@ -90,7 +94,7 @@ func TestSlowBodiesThatAreInNobodysWay(t *testing.T) {
 				defer done.Wait()
 				if c.lacked {
 					time.Sleep(time.Second)
-					if !cfg.Room.takePartial(30<<20, 0) || cfg.Room.takePartial(16<<20, 0) {
+					if !holds(cfg.Room, 30<<20) || holds(cfg.Room, 16<<20) {
 						t.Error("the room is not what it should be")
 					}
 				}
@@ -107,7 +111,7 @@ func TestSlowBodiesThatAreInNobodysWay(t *testing.T) {
 func TestBodyThatIsAllThereIsServed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		cfg := roomOf(&service{}, 1<<20, 1<<20)
-		for cfg.Room.takePartial(10<<10, 0) {
+		for holds(cfg.Room, 10<<10) {
 		}
 		r, _ := rawPeer(t, cfg)
 		if code := served(t, r, 60<<10); code != protocol.OK {
@@ -131,6 +135,52 @@ func TestBodyAboveHalfOfTheRoom(t *testing.T) {
 	})
 }
 
+// Small bodies that come in pieces have room while one that is larger than half of all
+// takes its time, and so have others when small ones have taken theirs.
+func TestSmallBodiesBesideALargeOne(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cfg := roomOf(&service{}, 16<<20, 16<<20)
+		slow, s := rawPeer(t, cfg)
+		var uploads sync.WaitGroup
+		uploads.Go(func() { upload(slow, 12<<20, 5<<20, 20<<10) })
+		time.Sleep(100 * time.Millisecond)
+		if held := cfg.Room.partial.Load(); held != 12<<20 {
+			t.Errorf("the large body holds %d bytes", held)
+		}
+		for range 16 {
+			r, _ := rawPeer(t, cfg)
+			uploads.Go(func() {
+				upload(r, 60<<10, 20<<10, 40<<10)
+				if m, err := r.receive(); err != nil || m.StatusCode != protocol.OK {
+					t.Errorf("a small body: %v, %v", m.StatusCode, err)
+				}
+			})
+		}
+		time.Sleep(3 * time.Second)
+		if err := s.Cause(); err != nil {
+			t.Errorf("the large body was given up: %v", err)
+		}
+		_ = s.Close()
+		uploads.Wait()
+		synctest.Wait()
+		if partial, small := cfg.Room.partial.Load(), cfg.Room.small.Load(); partial != 0 || small != 0 {
+			t.Errorf("%d bytes are held by nobody, %d of them small", partial, small)
+		}
+
+		count := 0
+		for holds(cfg.Room, 64<<10) {
+			count++
+		}
+		if count != 9*16 { // nine sixteenths of 16 MiB
+			t.Errorf("%d small bodies have room", count)
+		}
+		cfg.Room.givePartial(8<<20, 64<<10)
+		if !holds(cfg.Room, 8<<20) || holds(cfg.Room, 8<<20) {
+			t.Error("a large one has not the half")
+		}
+	})
+}
+
 // A body that finds no room to grow waits for it as a request does.
 func TestBodyWaitsForRoomToGrow(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -144,11 +194,11 @@ func TestBodyWaitsForRoomToGrow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				cfg := roomOf(&service{}, 1<<20, 1<<20)
-				if !cfg.Room.takePartial(512<<10, 0) {
+				if !holds(cfg.Room, 512<<10) {
 					t.Fatal("no room")
 				}
 				begun := time.Now()
-				time.AfterFunc(c.given, func() { cfg.Room.givePartial(512 << 10) })
+				time.AfterFunc(c.given, func() { cfg.Room.givePartial(512<<10, 512<<10) })
 				r, _ := rawPeer(t, cfg)
 				if code := served(t, r, 500<<10); code != c.code {
 					t.Error(code)
@@ -172,7 +222,7 @@ func TestBodyWaitsForRoomToGrow(t *testing.T) {
 func TestBodiesAreRefusedAtOnceAfterOne(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		cfg := roomOf(&service{}, 1<<20, 1<<20)
-		if !cfg.Room.takePartial(400<<10, 0) {
+		if !holds(cfg.Room, 400<<10) {
 			t.Fatal("no room")
 		}
 		r, _ := rawPeer(t, cfg)
@@ -192,7 +242,7 @@ func TestBodiesAreRefusedAtOnceAfterOne(t *testing.T) {
 			t.Error(code)
 		}
 		refused(0)
-		cfg.Room.givePartial(1)
+		cfg.Room.givePartial(1, 400<<10)
 		refused(DefaultReadPause)
 		refused(0)
 	})
@@ -203,7 +253,7 @@ func TestBodiesAreRefusedAtOnceAfterOne(t *testing.T) {
 func TestRequestsDoNotWakeWhoWaitsToGrow(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		cfg := roomOf(&service{}, 1<<20, 1<<20)
-		if !cfg.Room.takePartial(400<<10, 0) {
+		if !holds(cfg.Room, 400<<10) {
 			t.Fatal("no room")
 		}
 		r, _ := rawPeer(t, cfg)
@@ -214,7 +264,7 @@ func TestRequestsDoNotWakeWhoWaitsToGrow(t *testing.T) {
 		if !cfg.Room.growing.Load() || cfg.Room.asked.Load() {
 			t.Errorf("waits to grow: %v, for a request: %v", cfg.Room.growing.Load(), cfg.Room.asked.Load())
 		}
-		cfg.Room.givePartial(400 << 10)
+		cfg.Room.givePartial(400<<10, 400<<10)
 		if m, err := r.receive(); err != nil || m.StatusCode != protocol.OK {
 			t.Errorf("%v, %v", m.StatusCode, err)
 		}

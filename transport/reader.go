@@ -318,8 +318,8 @@ func (in *inbound) growBody(s *Session) bool {
 	have := len(in.body.B)
 	want := min(have+in.left, 4*have)
 	if in.head.MessageType != protocol.TypeResponse && in.left > in.w-in.r {
-		n := need{grow: want, held: in.held}
-		if !s.cfg.Room.takePartial(want, in.held) && (!s.waitToGrow(n) || !s.cfg.Room.takePartial(want, in.held)) {
+		n := need{grow: want, held: in.held, whole: have + in.left}
+		if !s.cfg.Room.takePartial(n) && (!s.waitToGrow(n) || !s.cfg.Room.takePartial(n)) {
 			return false
 		}
 		in.held = want
@@ -330,8 +330,8 @@ func (in *inbound) growBody(s *Session) bool {
 
 // dropBody lets go of the body being read.
 func (in *inbound) dropBody(s *Session) {
+	s.cfg.Room.givePartial(in.held, in.body.size()+in.left)
 	in.body.Release()
-	s.cfg.Room.givePartial(in.held)
 	in.body, in.left, in.held = nil, 0, 0
 }
 
@@ -407,7 +407,7 @@ func (s *Session) wantBody(n int) {
 	if n > firstBodyRoom {
 		first = firstBodyRoom
 		more := min(n, in.proven)
-		if more > first && (in.head.MessageType == protocol.TypeResponse || s.cfg.Room.takePartial(more, 0)) {
+		if more > first && (in.head.MessageType == protocol.TypeResponse || s.cfg.Room.takePartial(need{grow: more, whole: n})) {
 			first = more
 			if in.head.MessageType != protocol.TypeResponse {
 				in.held = more
@@ -422,7 +422,7 @@ func (s *Session) bodyDone() error {
 	body := in.body
 	in.body = nil
 	in.proven = max(in.proven, min(len(body.B), provenRoom))
-	s.cfg.Room.givePartial(in.held)
+	s.cfg.Room.givePartial(in.held, len(body.B))
 	in.held = 0
 	if in.head.MessageType == protocol.TypeResponse {
 		s.completeCall(&in.head, body, nil)

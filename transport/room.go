@@ -14,6 +14,7 @@ type Room struct {
 	requests atomic.Int64
 	bytes    atomic.Int64
 	partial  atomic.Int64  // bytes held for bodies that are still arriving
+	small    atomic.Int64  // those of them that are held for small ones
 	lacks    atomic.Uint32 // times that one of them found no room
 	gives    atomic.Uint32 // times that one of them gave room back
 	asked    atomic.Bool   // waiters or empty is set: give looks at the lock only then
@@ -91,7 +92,12 @@ func (r *Room) takeBytes(bytes int) bool {
 type need struct {
 	bytes      int // of the request's body
 	grow, held int // bytes that the body is to grow to, and those it has; 0: a request
+	whole      int // bytes of the body that grows, once it is there
 }
+
+// isSmall reports whether a body of so many bytes, once it is there, has a share in the
+// room that small ones have to themselves while they arrive.
+func isSmall(whole int) bool { return whole <= provenRoom }
 
 // fits reports whether what is needed could have been taken just now.
 func (r *Room) fits(n need) bool {
@@ -99,7 +105,11 @@ func (r *Room) fits(n need) bool {
 	case r == nil:
 		return true
 	case n.grow > 0:
-		return r.fitsPartial(r.partial.Load()+int64(n.grow-n.held), n.grow)
+		sum, small := r.partial.Load()+int64(n.grow-n.held), r.small.Load()
+		if isSmall(n.whole) {
+			small += int64(n.grow - n.held)
+		}
+		return r.fitsPartial(n, sum, small)
 	}
 	return (r.maxRequests <= 0 || r.requests.Load()+1 <= r.maxRequests) &&
 		(r.maxBytes <= 0 || r.bytes.Load()+int64(n.bytes) <= r.maxBytes)
@@ -153,39 +163,53 @@ func tell(waiters []chan<- struct{}) []chan<- struct{} {
 	return waiters[:0]
 }
 
-// takePartial has a body that is still arriving hold grow bytes, where it held fewer.
-// Such bodies have half of the bound beside the bound itself, so that slow senders
-// cannot take it from requests that are whole.
-func (r *Room) takePartial(grow, held int) bool {
+// takePartial has a body that is still arriving grow as n says. Such bodies have half
+// of the bound beside the bound itself, so that slow senders cannot take it from
+// requests that are whole.
+func (r *Room) takePartial(n need) bool {
 	if r == nil || r.maxBytes <= 0 {
 		return true
 	}
-	more := int64(grow - held)
-	if !r.fitsPartial(r.partial.Add(more), grow) {
+	more := int64(n.grow - n.held)
+	if !r.fitsPartial(n, r.partial.Add(more), r.addSmall(more, n.whole)) {
 		r.partial.Add(-more)
+		r.addSmall(-more, n.whole)
 		r.lacks.Add(1)
 		return false
 	}
 	return true
 }
 
-// fitsPartial reports whether all partial bodies may hold sum bytes, of which one
-// that grows has grow. Small ones have an eighth more, which large ones that come
-// slowly cannot keep from them; and one that is larger than the half may have it, if
-// the others are little.
-func (r *Room) fitsPartial(sum int64, grow int) bool {
-	most := r.maxBytes / 2
-	if grow <= provenRoom {
-		most += most / 8
+// addSmall books so many bytes for a body of whole bytes, where that is small, and
+// returns what small ones hold.
+func (r *Room) addSmall(bytes int64, whole int) int64 {
+	if !isSmall(whole) {
+		return r.small.Load()
 	}
-	return r.maxBytes <= 0 || sum <= most || sum-int64(grow) <= r.maxBytes/8
+	return r.small.Add(bytes)
 }
 
-func (r *Room) givePartial(n int) {
+// fitsPartial reports whether all partial bodies may hold sum bytes, and the small
+// ones among them small, when one grows as n says. Small ones have an eighth of the
+// half to themselves, which large ones cannot keep from them; and one that is larger
+// than the half may have it, if the others are little.
+func (r *Room) fitsPartial(n need, sum, small int64) bool {
+	most := r.maxBytes / 2
+	own := most / 8
+	if isSmall(n.whole) {
+		return r.maxBytes <= 0 || small <= own || sum <= most+own
+	}
+	sum -= min(small, own)
+	return r.maxBytes <= 0 || sum <= most || sum-int64(n.grow) <= r.maxBytes/8
+}
+
+// givePartial gives back n bytes that a body of whole bytes held while it arrived.
+func (r *Room) givePartial(n, whole int) {
 	if r == nil || r.maxBytes <= 0 || n <= 0 {
 		return
 	}
 	r.partial.Add(int64(-n))
+	r.addSmall(int64(-n), whole)
 	r.gives.Add(1)
 	if r.growing.Load() {
 		r.wakeGrowers()
