@@ -98,6 +98,7 @@ func TestALogHandlerMayAskOfABrokenProvider(t *testing.T) {
 		w.fail(0, protocol.NewError(protocol.Unavailable, "no database"))
 		w.sick(5)
 		time.Sleep(time.Second)
+		synctest.Wait() // the view with p0 in it is due at this very moment
 		w.served()
 		h.want(t, "mem p0 is not called", "the breaker of mem p0 is closed")
 	})
