@@ -167,18 +167,9 @@ func (g *Gateway) metadata(r *http.Request, own map[string]string, auth string) 
 		meta[protocol.MetaRequestID] = id
 	}
 	if err := protocol.CheckMeta(meta); err != nil {
-		return nil, g.unfit(auth, err)
+		return nil, notSent(protocol.InvalidArgument, "%w", err)
 	}
 	return meta, nil
-}
-
-// unfit is the error of metadata that does not travel, because of err. A credential
-// that is the gateway's own is no fault of the caller's and no knowledge for it.
-func (g *Gateway) unfit(auth string, err error) error {
-	if !g.providersAuthorize && protocol.CheckMeta(map[string]string{protocol.MetaAuth: auth}) != nil {
-		return notSent(protocol.Internal, "the credential does not travel: it holds CR, LF or NUL, or is too long")
-	}
-	return notSent(protocol.InvalidArgument, "%w", err)
 }
 
 func (g *Gateway) authorize(r *http.Request, serviceMethod string) (string, error) {

@@ -20,12 +20,13 @@ const (
 
 // AuthorizeFunc decides with which credential the call of r is made: what it
 // returns travels as "sinew-auth"; empty sends none. One that cannot travel (CR, LF,
-// NUL, or longer than metadata may be) fails the call with Internal. Its error
-// refuses the call: a *protocol.Error keeps its code, any other becomes
-// Unauthenticated with its text. serviceMethod is "Service.Method", or empty for a
-// document about all services. It may wait, with r's context, and runs concurrently.
-// It is asked once for each call, before r.Body is read, which it leaves alone; only
-// where the body says what is called, in JSON-RPC, is the body read before.
+// NUL, or longer than metadata may be) fails the call with InvalidArgument, NotSent,
+// and is not shown: often it is the caller's, passed on. Its error refuses the call: a
+// *protocol.Error keeps its code, any other becomes Unauthenticated with its text.
+// serviceMethod is "Service.Method", or empty for a document about all services. It
+// may wait, with r's context, and runs concurrently. It is asked once for each call,
+// before r.Body is read, which it leaves alone; only where the body says what is
+// called, in JSON-RPC, is the body read before.
 type AuthorizeFunc func(r *http.Request, serviceMethod string) (auth string, err error)
 
 // Option is how a gateway behaves. The zero value is a good one: in each field
