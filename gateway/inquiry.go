@@ -19,6 +19,10 @@ const (
 	askPause = time.Second
 	// askTimeout bounds one question.
 	askTimeout = 2 * time.Second
+	// askLeast is how long a question must have been waited for to have failed. That a
+	// caller had less time, or left before, says nothing of the provider, and must not
+	// keep others from asking.
+	askLeast = 250 * time.Millisecond
 )
 
 // inquiry is what a provider said of its types when it was asked: a registry lists
@@ -95,11 +99,16 @@ func (i *inquiry) of(ctx context.Context, ask func() (*knownShapes, error)) *kno
 		}
 	}
 	defer func() { i.asking <- struct{}{} }()
-	if known = i.known.Load(); known.fresh() { // by who asked meanwhile
+	known = i.known.Load() // another may have asked meanwhile
+	if known.fresh() || ctx.Err() != nil {
 		return known
 	}
+	begun := time.Now()
 	answer, err := ask()
 	if err != nil {
+		if ctx.Err() != nil && time.Since(begun) < askLeast {
+			return known
+		}
 		i.silent.Do(func() {
 			log.V(1).Infof("sinew: gateway: no provider tells of its types; what is bound guesses numbers and truths until one does: %v", err)
 		})

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -207,4 +208,76 @@ func TestAListThatIsSlowTakesHalfOfTheTime(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 	})
+}
+
+// One that has had its time and did not answer is left alone for a moment, by all.
+func TestProvidersThatDoNotAnswerAreNotWaitedForByEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &introspected{answer: func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}}
+		g := newCrowded(t, w)
+		for range 3 {
+			r := get("/zones/7")
+			r.Header.Set("Timeout", "1s")
+			expect(t, serve(g, r), http.StatusOK, `{"C":7}`)
+		}
+		if w.asked.Load() != 1 {
+			t.Errorf("asked %d times", w.asked.Load())
+		}
+	})
+}
+
+// lateList is a backend whose list of providers comes late, and without types: those
+// are told when they are asked for.
+type lateList struct{ guessing }
+
+func (lateList) Services(ctx context.Context) ([]protocol.ServiceInfo, error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(time.Second):
+		return nil, nil
+	}
+}
+
+func (b lateList) Do(ctx context.Context, m *protocol.Message) (*protocol.Message, error) {
+	if m.ServiceName+"."+m.MethodName != protocol.MethodServices {
+		return b.guessing.Do(ctx, m)
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(100 * time.Millisecond):
+	}
+	out := m.Clone()
+	var err error
+	out.Body, err = json.Marshal(protocol.ServiceList{Services: []protocol.ServiceInfo{
+		{Name: "Users", Methods: []protocol.MethodInfo{{Name: "Get", RequestSchema: `{"type":"object","properties":{"id":{"type":"string"}}}`}}},
+	}})
+	return out, err
+}
+
+// Who had no time to ask, or not enough, knows nothing of the provider: the next one asks.
+func TestImpatientCallersDoNotKeepOthersFromAsking(t *testing.T) {
+	for name, timeout := range map[string]string{"the list took it all": "1s", "too little was left": "2.1s"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				for range 20 { // whose time is over may have its turn yet, or not
+					g, err := gateway.New(lateList{}, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := g.Bind("GET /users/{id}", "Users.Get"); err != nil {
+						t.Fatal(err)
+					}
+					r := get("/users/7")
+					r.Header.Set("Timeout", timeout)
+					expect(t, serve(g, r), http.StatusOK, `{"id":7}`) // guessed
+					expect(t, serve(g, get("/users/7")), http.StatusOK, `{"id":"7"}`)
+				}
+			})
+		})
+	}
 }
