@@ -27,9 +27,10 @@ import (
 // its types: in its registration or, where that has no room for them, when it is
 // asked on behalf of the caller. Where nobody tells, what looks like a number or a
 // truth becomes one. What a form or a query says beside the members that the
-// provider names is left out; a map, and what may be any value, takes all. What does
-// not fit, and what is required and missing, is answered with 400 and a list of
-// fields. The answer is that of a JSON call.
+// provider names is left out; a map, and what may be any value, takes all. A member
+// that may be any value is a list where it is given more than once. What does not fit,
+// and what is required and missing, is answered with 400 and a list of fields. The
+// answer is that of a JSON call.
 //
 // A browser sends forms, and requests without a body, for pages of any origin:
 // such a request is refused with 403 when the browser says that it comes from
@@ -198,10 +199,10 @@ func (s *shape) merge(object []byte, values url.Values, always []string) ([]byte
 			wrong = append(wrong, FieldError{Field: name, Message: fault})
 		}
 		addMember(&out, canonical, encoded)
-		given[params.Fold(canonical)] = true
+		given[s.key(canonical)] = true
 	}
 	missing := s.missing(given)
-	if err := addMembers(&out, object, given, missing); err != nil {
+	if err := s.addMembers(&out, object, given, missing); err != nil {
 		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Values(missing)) {
@@ -228,25 +229,24 @@ func addMember(out *bytes.Buffer, name string, value []byte) {
 	out.Write(value)
 }
 
-// missing returns the required members that are not given, by what Fold makes of
-// their names.
+// missing returns the required members that are not given, by their keys.
 func (s *shape) missing(given map[string]bool) map[string]string {
 	missing := make(map[string]string)
 	if s == nil {
 		return missing
 	}
 	for _, name := range s.Required {
-		if folded := params.Fold(name); !given[folded] {
-			missing[folded] = name
+		if key := s.key(name); !given[key] {
+			missing[key] = name
 		}
 	}
 	return missing
 }
 
-// addMembers copies the members of object to out, but for those whose names, in
-// whatever case, are given already. It takes those that it met from missing; of the
-// others it keeps nothing, since there may be millions.
-func addMembers(out *bytes.Buffer, object []byte, given map[string]bool, missing map[string]string) error {
+// addMembers copies the members of object to out, but for those that are given already,
+// by their keys. It takes those that it met from missing; of the others it keeps
+// nothing, since there may be millions.
+func (s *shape) addMembers(out *bytes.Buffer, object []byte, given map[string]bool, missing map[string]string) error {
 	if len(object) == 0 {
 		return nil
 	}
@@ -264,9 +264,9 @@ func addMembers(out *bytes.Buffer, object []byte, given map[string]bool, missing
 			return notJSON(err)
 		}
 		name, _ := token.(string) // a key is a string, or Token fails
-		if folded := params.Fold(name); !given[folded] {
+		if key := s.key(name); !given[key] {
 			addMember(out, name, value)
-			delete(missing, folded)
+			delete(missing, key)
 		}
 	}
 	if _, err := decoder.Token(); err != nil {

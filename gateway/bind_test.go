@@ -131,11 +131,13 @@ func TestBindToWhatNamesNoMembers(t *testing.T) {
 		server.Handle(s, "Hooks.Numbers", echo[map[string]int]),
 		server.Handle(s, "Hooks.Lines", echo[map[string]Line]),
 		server.Handle(s, "Hooks.Any", echo[json.RawMessage]),
+		server.Handle(s, "Hooks.Values", echo[map[string]any]),
 		server.Handle(s, "Hooks.None", echo[struct{}]),
 		g.Bind("/hooks/{id}/texts", "Hooks.Texts"),
 		g.Bind("/hooks/{id}/numbers", "Hooks.Numbers"),
 		g.Bind("/lines", "Hooks.Lines"),
 		g.Bind("/any", "Hooks.Any"),
+		g.Bind("/values", "Hooks.Values"),
 		g.Bind("/none", "Hooks.None"),
 	} {
 		if err != nil {
@@ -153,6 +155,10 @@ func TestBindToWhatNamesNoMembers(t *testing.T) {
 		{get("/hooks/7/numbers?a=x"), 400, `{"code":"invalid_argument","message":"a must be an integer","fields":[{"field":"a","message":"must be an integer"}]}`},
 		{get(`/lines?a={"article":"y"}`), 200, `{"a":{"article":"y"}}`},
 		{get("/any?a=1&b=x"), 200, `{"a":1,"b":"x"}`},
+		{get(`/values?tag=a&tag=2&b=x&c={"d":1}`), 200, `{"b":"x","c":{"d":1},"tag":["a",2]}`},
+		{get("/hooks/7/texts?a=1&a=2"), 400, `{"code":"invalid_argument","message":"a is given 2 times: once is right","fields":[{"field":"a","message":"is given 2 times: once is right"}]}`},
+		{typed("POST", "/hooks/7/texts", jsonType, `{"ID":"x","id":"y"}`), 200, `{"ID":"x","id":"7"}`}, // keys of a map
+		{typed("POST", "/any?id=7", jsonType, `{"ID":"x"}`), 200, `{"id":7}`},                          // the method may take them for one
 		{get("/none?a=1"), 200, `{}`},
 	} {
 		t.Run(test.request.URL.String(), func(t *testing.T) { expect(t, serve(g, test.request), test.status, test.want) })
@@ -180,6 +186,19 @@ func TestBindToSchemasOfOthers(t *testing.T) {
 			t.Errorf("by %s the method gets %s, want %s", schema, got, want)
 		}
 	}
+}
+
+// A member that a schema names is one in whatever case, also where there are others.
+func TestBindToNamedMembersAmongOthers(t *testing.T) {
+	g, err := gateway.New(telling{schema: `{"type":"object","properties":{"b":{"type":"string"}},"required":["b"],"additionalProperties":true}`}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Bind("/hooks", "Hooks.Take"); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, serve(g, typed("POST", "/hooks?b=2&c=3", jsonType, `{"B":"x","C":"y"}`)), 200, `{"b":"2","c":3,"C":"y"}`)
+	expect(t, serve(g, typed("POST", "/hooks", jsonType, `{"B":"x"}`)), 200, `{"B":"x"}`)
 }
 
 // telling is a backend that tells a schema, and answers with the request.

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sinew-rpc/sinew/gateway/internal/params"
 	"github.com/sinew-rpc/sinew/protocol"
 )
 
@@ -66,8 +67,9 @@ type shape struct {
 	Defs       map[string]*shape `json:"$defs"`
 	Additional json.RawMessage   `json:"additionalProperties"` // a schema, or a truth
 
-	open   bool   // there may be members that Properties does not name
-	others *shape // of such; nil: anything
+	open   bool            // there may be members that Properties does not name
+	others *shape          // of such; nil: anything
+	folded map[string]bool // of a map: the names in Properties, by Fold
 }
 
 // readShape returns nil for a schema that is none.
@@ -103,6 +105,23 @@ func (s *shape) readOthers() {
 			s.others = nil
 		}
 	}
+	if s.open && s.Type == "object" {
+		s.folded = make(map[string]bool, len(s.Properties))
+		for name := range s.Properties {
+			s.folded[params.Fold(name)] = true
+		}
+	}
+}
+
+// key returns what is the same for names that mean one member. Those of a map, beside
+// what it names, are told apart by their case. What may be any value is perhaps read as
+// a struct, and then a value of the path must win in whatever case the body has it.
+func (s *shape) key(name string) string {
+	folded := params.Fold(name)
+	if s == nil || s.folded == nil || s.folded[folded] {
+		return folded
+	}
+	return name
 }
 
 // property finds a member as encoding/json does: by its name, else by its name in
@@ -140,6 +159,8 @@ func (s *shape) value(texts []string) (encoded json.RawMessage, wrong string) {
 		return guess(texts), ""
 	case s.Type == "array":
 		return s.list(texts)
+	case len(texts) != 1 && s.isAnything():
+		return (&shape{Items: s}).list(texts)
 	case len(texts) != 1:
 		return nil, "is given " + strconv.Itoa(len(texts)) + " times: once is right"
 	}
@@ -148,6 +169,11 @@ func (s *shape) value(texts []string) (encoded json.RawMessage, wrong string) {
 		return nil, "must be one of " + joinRaw(s.Enum)
 	}
 	return encoded, wrong
+}
+
+// isAnything tells that s says nothing.
+func (s *shape) isAnything() bool {
+	return s.Type == "" && s.Ref == "" && len(s.Enum) == 0 && len(s.Properties) == 0
 }
 
 // one is the JSON of a single value.
