@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,8 @@ func newDrain(t *target) *cobra.Command {
 		Long: `Asks providers to drain: their clients go elsewhere, what runs is finished, the
 registry lists them no more, and then they end. A provider that is listed is named
 as "sinew ls" names it; --addr names it already. Of several each has left before the
-next is asked. Only servers with Option.AdminAuthorize obey, and those whom it lets.`,
+next is asked: where one does not within two minutes, or cannot be asked, the rest are
+not, and are named. Only servers with Option.AdminAuthorize obey, and those whom it lets.`,
 		Example:           "  sinew drain --addr 127.0.0.1:8888\n  sinew drain tcp@10.0.0.7:8888 --registry zk://127.0.0.1:2181",
 		ValidArgsFunction: completeProvider(t),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -58,50 +60,111 @@ func drain(ctx context.Context, t *target, names []string, all bool, out io.Writ
 	return f.drainAll(ctx, providers, out)
 }
 
-// drainAll has one drain after the other: the next when the last has left.
-func (f *fleet) drainAll(ctx context.Context, providers []registry.Provider, out io.Writer) (failed error) {
+// drainAll has one drain after the other: the next when the last has left, and none
+// where that is not known.
+func (f *fleet) drainAll(ctx context.Context, providers []registry.Provider, out io.Writer) error {
 	last := len(providers) - 1
-	for _, p := range providers[:last] {
-		before, _ := f.askAnew(ctx, p) // drain fails as well, or it does not say
-		err := f.drain(ctx, p, out)
-		if err == nil {
-			err = f.awaitLeave(ctx, p, before.Started)
-		}
-		failed = errors.Join(failed, err)
-		if ctx.Err() != nil {
-			return failed
+	for i, p := range providers[:last] {
+		if err := f.drainAway(ctx, p, out); err != nil {
+			return advise(err, "Not asked to drain: %s.", strings.Join(keysOf(providers[i+1:]), ", "))
 		}
 	}
-	return errors.Join(failed, f.drain(ctx, providers[last], out))
+	return f.drain(ctx, providers[last], out)
 }
 
-// leavePoll is how often one that drains is asked whether it still does.
-const leavePoll = 100 * time.Millisecond
+// drainAway has p drain and waits until it has left, also where it seems to drain already.
+func (f *fleet) drainAway(ctx context.Context, p registry.Provider, out io.Writer) error {
+	before, _ := f.askAnew(ctx, p) // drain fails as well, or it does not say
+	err := f.drain(ctx, p, out)
+	switch {
+	case err == nil:
+		return f.awaitLeave(ctx, p, &departure{ordered: true, started: before.Started})
+	case isTurnedAway(err):
+		fmt.Fprintf(out, "%s takes no orders, as one that drains: waiting until it has left\n", p.ProviderKey)
+		return f.awaitLeave(ctx, p, new(departure))
+	}
+	return err
+}
 
-// awaitLeave waits until p, which was asked to drain and began at started, has left:
-// until nobody listens there, or another answers in its place.
-func (f *fleet) awaitLeave(ctx context.Context, p registry.Provider, started time.Time) error {
-	for drains := false; ; {
+const (
+	// leavePoll is how often one that drains is asked whether it still does.
+	leavePoll = 100 * time.Millisecond
+	// leaveLimit is how long one is waited for. Behind a proxy that takes connections
+	// for nobody its end cannot be seen.
+	leaveLimit = 2 * time.Minute
+	// leaveSigns is after how many signs in a row one has left that may each deceive: a
+	// packet is lost, a handshake late.
+	leaveSigns = 3
+)
+
+// awaitLeave waits until p, whose departure d is, has left.
+func (f *fleet) awaitLeave(ctx context.Context, p registry.Provider, d *departure) error {
+	begun := time.Now()
+	for {
 		status, err := f.askAnew(ctx, p)
-		var socket *net.OpError
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err == nil && !status.Draining && !status.Started.Equal(started):
+		case d.isOver(status, err):
 			return nil
-		case protocol.CodeOf(err) == protocol.DeadlineExceeded:
-			return fmt.Errorf("%s drains and does not answer any more: %w", p.ProviderKey, err)
-		case errors.As(err, &socket) && socket.Op == "dial":
-			return nil
-		case protocol.IsDraining(err):
-			drains = true
-		case drains && protocol.IsRemote(err): // another, which does not say
-			return nil
+		case time.Since(begun) >= leaveLimit:
+			return fmt.Errorf("%s has not left within %v: %w", p.ProviderKey, leaveLimit, cmp.Or(err, errAnswers))
 		}
 		if err := pause(ctx, leavePoll); err != nil {
 			return err
 		}
 	}
+}
+
+var errAnswers = errors.New("it still answers")
+
+// departure is what is known of one that is to leave.
+type departure struct {
+	// ordered says that it took the order. Else it turned that away as one that drains
+	// does, but also one that has no room for a connection.
+	ordered bool
+	started time.Time // of its process; zero where it does not say
+	drains  bool      // it said so
+	signs   int       // in a row, that it has left, of those that may deceive
+}
+
+// isOver tells whether it has left, now that status and err came of asking how it is:
+// nobody listens there, or another answers in its place.
+func (d *departure) isOver(status protocol.ServerStatus, err error) bool {
+	undialled, unanswered := ofDial(err)
+	switch {
+	case err == nil:
+		d.signs = 0
+		another := d.drains || !d.started.IsZero() && !status.Started.Equal(d.started)
+		return d.ordered && !status.Draining && another
+	case undialled && !unanswered:
+		return true
+	case protocol.IsDraining(err):
+		d.drains, d.signs = true, 0
+	case unanswered, d.ordered && d.drains && protocol.IsRemote(err): // another, which does not say
+		d.signs++
+	default:
+		d.signs = 0
+	}
+	return d.signs >= leaveSigns
+}
+
+// isTurnedAway tells whether a call failed with err because its connection was let go
+// before it was made, with a word or without.
+func isTurnedAway(err error) bool {
+	undialled, _ := ofDial(err)
+	gone := protocol.CodeOf(err) == protocol.Unavailable && protocol.OutcomeOf(err) == protocol.NotSent
+	return protocol.IsDraining(err) || gone && !undialled
+}
+
+// ofDial tells whether a call failed with err because its dial did, and whether that was
+// for want of an answer.
+func ofDial(err error) (failed, unanswered bool) {
+	if e := (*net.OpError)(nil); errors.As(err, &e) && e.Op == "dial" {
+		return true, e.Timeout()
+	}
+	unanswered = protocol.CodeOf(err) == protocol.DeadlineExceeded && protocol.OutcomeOf(err) == protocol.NotSent
+	return unanswered, unanswered
 }
 
 // askAnew asks p how it is over a connection of its own: one that stands would keep it
@@ -119,27 +182,31 @@ func (f *fleet) askAnew(ctx context.Context, p registry.Provider) (status protoc
 // pickNamed returns the providers of those names; all without a name, where that
 // was asked for or there is only one.
 func pickNamed(listed []registry.Provider, names []string, all bool) ([]registry.Provider, error) {
-	keys := make([]string, len(listed))
-	for i, p := range listed {
-		keys[i] = p.ProviderKey
-	}
 	switch {
 	case len(listed) == 0:
 		return nil, errors.New("no provider is listed")
 	case len(names) == 0 && (all || len(listed) == 1):
 		return listed, nil
 	case len(names) == 0:
-		return nil, misused("which one? Name it, or give --all: %s", strings.Join(keys, ", "))
+		return nil, misused("which one? Name it, or give --all: %s", strings.Join(keysOf(listed), ", "))
 	}
 	picked := make([]registry.Provider, 0, len(names))
 	for _, name := range names {
 		i := slices.IndexFunc(listed, func(p registry.Provider) bool { return p.ProviderKey == name || p.Addr == name })
 		if i < 0 {
-			return nil, misused("no provider %q is listed, but these are: %s", name, strings.Join(keys, ", "))
+			return nil, misused("no provider %q is listed, but these are: %s", name, strings.Join(keysOf(listed), ", "))
 		}
 		picked = append(picked, listed[i])
 	}
 	return picked, nil
+}
+
+func keysOf(providers []registry.Provider) []string {
+	keys := make([]string, len(providers))
+	for i, p := range providers {
+		keys[i] = p.ProviderKey
+	}
+	return keys
 }
 
 // drain has one provider drain and says what that still had to do.
