@@ -191,7 +191,7 @@ func (k *keeper) clear(children []string) error {
 			return err
 		}
 	}
-	k.left(leaving...)
+	k.left(leaving)
 	return nil
 }
 

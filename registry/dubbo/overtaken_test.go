@@ -95,6 +95,48 @@ func TestUnregisterWithAnEndedContext(t *testing.T) {
 	}
 }
 
+// The removal of a successor that could not wait for it is owed still when the
+// predecessor is unregistered too, of which nothing is there.
+func TestAnUnregisterThatComesAfterTheSuccessors(t *testing.T) {
+	server := registryserver.ZooKeeper(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	r := keptByHand(t, server.Addr())
+	s, err := openSession(ctx, r.option.Servers, r.option.SessionTimeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	k := &keeper{Registry: r, session: s}
+	older := registry.Provider{Network: "jsonrpc", Addr: "10.0.0.1:1", Started: time.UnixMilli(1_700_000_000_123)}
+	newer := older
+	newer.Started = older.Started.Add(time.Minute)
+	done := func(what func() error) {
+		t.Helper()
+		ended := make(chan error, 1)
+		go func() { ended <- what() }()
+		j := nextJob(t, ctx, r)
+		j.done <- j.run(s)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	done(func() error { return r.Register(ctx, registry.RegisterOption{}, newer) })
+	over, end := context.WithCancel(ctx)
+	end()
+	if err := r.Unregister(over, registry.RegisterOption{}, newer); !errors.Is(err, context.Canceled) {
+		t.Errorf("Unregister: %v", err)
+	}
+	done(func() error { return r.Unregister(ctx, registry.RegisterOption{}, older) })
+	children, err := k.children()
+	if err == nil {
+		err = k.clear(children)
+	}
+	if left, _, listErr := s.conn.Children(r.providers); err != nil || listErr != nil || len(children) != 1 || len(left) != 0 {
+		t.Errorf("%q are left of %q, %v, %v", left, children, err, listErr)
+	}
+}
+
 // keptByHand is a registry whose jobs the test does in place of the keeper.
 func keptByHand(t *testing.T, addr string) *Registry {
 	t.Helper()
@@ -102,7 +144,7 @@ func keptByHand(t *testing.T, addr string) *Registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Registry{option: o, providers: "/" + t.Name(), jobs: make(chan *job), wanted: make(map[string]entry), leaving: make(map[string]bool)}
+	r := &Registry{option: o, providers: "/" + t.Name(), jobs: make(chan *job), wanted: make(map[string]entry), leaving: make(map[string]registry.Provider)}
 	r.ctx, r.cancel = context.WithCancel(t.Context())
 	t.Cleanup(r.cancel)
 	return r

@@ -33,10 +33,10 @@ type Registry struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	wanted  map[string]entry // what is registered here, by ProviderKey
-	leaving map[string]bool  // ProviderKeys of what was, and may still have a node of this session
-	present map[string]bool  // the nodes that the last list held
-	failure error            // why there is no session; nil while there is one
+	wanted  map[string]entry             // what is registered here, by ProviderKey
+	leaving map[string]registry.Provider // what was, and may still have a node of this session, by ProviderKey
+	present map[string]bool              // the nodes that the last list held
+	failure error                        // why there is no session; nil while there is one
 }
 
 // entry is a provider that is registered here.
@@ -82,7 +82,7 @@ func NewRegistry(o Option) (*Registry, error) {
 		owed:      make(chan struct{}, 1),
 		done:      make(chan struct{}),
 		wanted:    make(map[string]entry),
-		leaving:   make(map[string]bool),
+		leaving:   make(map[string]registry.Provider),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	go r.keep()
@@ -202,7 +202,7 @@ func (r *Registry) dismiss(ps []registry.Provider) {
 	for _, p := range ps {
 		if e, ok := r.wanted[p.ProviderKey]; ok && !e.provider.Supersedes(p) {
 			delete(r.wanted, p.ProviderKey)
-			r.leaving[p.ProviderKey] = true
+			r.leaving[p.ProviderKey] = e.provider
 		}
 	}
 }
@@ -212,14 +212,24 @@ func (r *Registry) removeAll(s *session, ps []registry.Provider) error {
 		if err := r.remove(s, p); err != nil {
 			return err
 		}
-		r.left(p.ProviderKey)
+		r.removed(p)
 	}
 	return nil
 }
 
+// removed notes that nothing of p stands in this session. Of a successor that left its
+// key too something may.
+func (r *Registry) removed(p registry.Provider) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.leaving[p.ProviderKey].Supersedes(p) {
+		delete(r.leaving, p.ProviderKey)
+	}
+}
+
 // left notes that nothing of this session stands under keys, unless they are wanted
 // again.
-func (r *Registry) left(keys ...string) {
+func (r *Registry) left(keys []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, key := range keys {
