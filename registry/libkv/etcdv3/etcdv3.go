@@ -52,8 +52,9 @@ const (
 	// callTimeout bounds each call: without, one waits for a server for ever.
 	callTimeout = 3 * time.Second
 	// listTimeout bounds a list, which may be long, and slow where many list at
-	// once. registry/libkv knows how long, and does not wait for it beyond that.
-	listTimeout = 2 * time.Minute
+	// once. registry/libkv knows how long, and does not wait for it beyond that: it
+	// would wait for so long where there are some 29,800 entries.
+	listTimeout = 10 * time.Minute
 	// redialMost is the longest pause between two attempts to connect. The
 	// default of gRPC, two minutes, outlives most outages.
 	redialMost = time.Second
@@ -87,7 +88,7 @@ var _ store.Store = (*Store)(nil)
 
 // New opens a store on the endpoints addrs: host:port, or URLs. Of cfg, which may
 // be nil, TLS, Username and Password are used, and ConnectionTimeout bounds each
-// call (default 3 s) but List, which may take 2 min. With a Username it logs in, which
+// call (default 3 s) but List, which may take 10 min. With a Username it logs in, which
 // may fail and takes as long as a call; without, it waits for nothing, and a server
 // that is down is told by the first call. The caller closes the store.
 func New(addrs []string, cfg *store.Config) (*Store, error) {
