@@ -10,6 +10,7 @@ import (
 
 	ot "github.com/opentracing/opentracing-go"
 
+	"github.com/sinew-rpc/sinew/client"
 	"github.com/sinew-rpc/sinew/protocol"
 )
 
@@ -20,6 +21,9 @@ const (
 	// maxCarried bounds what a call carries with its span, in bytes, so that
 	// baggage does not make it fail: the rest is for the keys of the framework.
 	maxCarried = protocol.MaxMetaSize - 4<<10
+	// maxWhole bounds that together with the keys of the framework that are known: a
+	// client adds more of a call's own, such as its priority.
+	maxWhole = protocol.MaxMetaSize - 1<<10
 )
 
 // outgoing collects what a tracer says of a span, as metadata.
@@ -53,21 +57,52 @@ func plainValue(value string) bool {
 	return !strings.ContainsAny(value, "\r\n\x00") && utf8.ValidString(value)
 }
 
-// passedOnKey is the context key of the size of the metadata that the message of a
-// call brings of itself, in bytes.
+// load is how many bytes of metadata there are.
+type load struct {
+	own       int
+	framework int // of keys of the framework
+}
+
+func loadOf(meta map[string]string) (l load) {
+	for k, v := range meta {
+		if strings.HasPrefix(k, protocol.MetaReserved) {
+			l.framework += len(k) + len(v)
+		} else {
+			l.own += len(k) + len(v)
+		}
+	}
+	return l
+}
+
+// loadOfAll is what each call of a client carries.
+func loadOfAll(option *client.SGOption) load {
+	if option == nil {
+		return load{}
+	}
+	all := load{own: protocol.MetaSize(option.MetaData), framework: protocol.MetaSize(option.Tags)}
+	all.framework += len(option.Tags) * len(protocol.MetaTagPrefix)
+	if option.Auth != "" {
+		all.framework += len(protocol.MetaAuth) + len(option.Auth)
+	}
+	return all
+}
+
+// passedOnKey is the context key of the load that the message of a call brings of
+// itself.
 type passedOnKey struct{}
 
-// inject returns a context whose calls carry span. All calls carry further metadata
-// of beside bytes.
-func inject(ctx context.Context, tracer ot.Tracer, span ot.Span, beside int) context.Context {
+// inject returns a context whose calls carry span. All calls carry beside as well.
+func inject(ctx context.Context, tracer ot.Tracer, span ot.Span, beside load) context.Context {
 	carried := make(outgoing)
 	if err := tracer.Inject(span.Context(), ot.TextMap, carried); err != nil {
 		span.LogKV("event", "the span does not travel", "message", err.Error())
 		return ctx
 	}
-	passedOn, _ := ctx.Value(passedOnKey{}).(int)
-	if size := protocol.MetaSize(carried) + protocol.MetaSize(protocol.OutgoingMeta(ctx)) + passedOn + beside; size > maxCarried {
-		span.LogKV("event", "the span does not travel", "message", "it does not fit into the metadata", "size", size)
+	passedOn, _ := ctx.Value(passedOnKey{}).(load)
+	own := protocol.MetaSize(carried) + protocol.MetaSize(protocol.OutgoingMeta(ctx)) + passedOn.own + beside.own
+	whole := own + passedOn.framework + beside.framework
+	if own > maxCarried || whole > maxWhole {
+		span.LogKV("event", "the span does not travel", "message", "it does not fit into the metadata", "size", whole)
 		return ctx
 	}
 	for k, v := range carried {

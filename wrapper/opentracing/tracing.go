@@ -91,7 +91,7 @@ func (t *Tracing) WrapCall(option *client.SGOption, next client.CallFunc) client
 		m, raw := req.(*protocol.Message)
 		if raw {
 			m = supersede(tracer, span, m)
-			req, ctx = m, context.WithValue(ctx, passedOnKey{}, protocol.MetaSize(m.MetaData))
+			req, ctx = m, context.WithValue(ctx, passedOnKey{}, loadOf(m.MetaData))
 		}
 		return during(span, true, func() error {
 			err := next(ot.ContextWithSpan(ctx, span), serviceMethod, req, resp)
@@ -109,10 +109,7 @@ func (t *Tracing) WrapAttempt(option *client.SGOption, next client.AttemptFunc) 
 	if tracer == nil {
 		return next
 	}
-	beside := 0
-	if option != nil {
-		beside = protocol.MetaSize(option.MetaData)
-	}
+	beside := loadOfAll(option)
 	return func(ctx context.Context, a *client.Attempt) error {
 		span := tracer.StartSpan(attemptName, childOf(ctx), ext.SpanKindRPCClient)
 		describe(ctx, span, a.ServiceMethod)

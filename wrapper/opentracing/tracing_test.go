@@ -332,6 +332,49 @@ func TestASpanThatDoesNotFitBesideWhatACallBrings(t *testing.T) {
 	})
 }
 
+// A large token leaves room for the trace, where it does.
+func TestASpanBesideALargeToken(t *testing.T) {
+	for size, fits := range map[int]bool{12_600: true, 15_000: true, 16_320: false} {
+		synctest.Test(t, func(t *testing.T) {
+			r := startRelay(t)
+			m := &protocol.Message{
+				Header: protocol.Header{
+					SerializeType: protocol.SerializeTypeJSON, ServiceName: "Relay", MethodName: "Echo",
+					MetaData: map[string]string{protocol.MetaAuth: strings.Repeat("x", size)},
+				},
+				Body: []byte("{}"),
+			}
+			span := r.tracer.StartSpan("outer")
+			if _, err := r.client.Do(ot.ContextWithSpan(t.Context(), span), m); err != nil {
+				t.Fatal(err)
+			}
+			if trace := r.spans(t, 3)["request Relay.Echo"].SpanContext.TraceID; (trace == span.(*mocktracer.MockSpan).SpanContext.TraceID) != fits {
+				t.Errorf("a token of %d bytes: the trace travelled: %v", size, !fits)
+			}
+		})
+	}
+}
+
+// What a client adds to each call of its own counts.
+func TestASpanBesideWhatAClientAdds(t *testing.T) {
+	large := strings.Repeat("x", 16_320)
+	for name, option := range map[string]*client.SGOption{
+		"its credential": {Option: client.Option{Auth: large}},
+		"its tags":       {Tags: map[string]string{"x": large}},
+	} {
+		traced := &opentracing.Tracing{Tracer: mocktracer.New()}
+		err := traced.WrapAttempt(option, func(ctx context.Context, _ *client.Attempt) error {
+			if carried := protocol.OutgoingMeta(ctx); len(carried) > 0 {
+				t.Errorf("%s: the span travels as %v", name, carried)
+			}
+			return nil
+		})(t.Context(), &client.Attempt{ServiceMethod: "Relay.Echo"})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // What others send instead of a span begins a new trace.
 func TestASpanThatCannotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
