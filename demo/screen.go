@@ -57,7 +57,7 @@ func (s *screen) show(r report) {
 	}
 	above := s.eraseLocked()
 	s.table = r.table()
-	fmt.Fprint(s.out, above+strings.Join(s.table, "\n")+"\n")
+	fmt.Fprint(s.out, above+s.tableLocked())
 }
 
 // say prints lines that stay.
@@ -69,7 +69,7 @@ func (s *screen) say(format string, args ...any) {
 		fmt.Fprint(s.out, text)
 		return
 	}
-	fmt.Fprint(s.out, s.eraseLocked()+text+strings.Join(s.table, "\n")+"\n")
+	fmt.Fprint(s.out, s.eraseLocked()+text+s.tableLocked())
 }
 
 // finish brings the table up to date and lets it stand. Where reports are lines
@@ -88,6 +88,16 @@ func (s *screen) Write(line []byte) (int, error) {
 	s.say("%s", strings.TrimRight(string(line), "\n"))
 	return len(line), nil
 }
+
+// Between these a terminal leaves out what is beyond its last column.
+const (
+	wrapOff = "\x1b[?7l"
+	wrapOn  = "\x1b[?7h"
+)
+
+// tableLocked returns what puts the table on the terminal, each of its lines on one: one
+// that wraps would not be erased whole.
+func (s *screen) tableLocked() string { return wrapOff + strings.Join(s.table, "\n") + "\n" + wrapOn }
 
 // eraseLocked returns what removes the table from the terminal: up to its first
 // line, then everything below is cleared.

@@ -23,8 +23,8 @@ func TestPlainScreenPrintsLines(t *testing.T) {
 func TestLiveScreenRefreshesInPlace(t *testing.T) {
 	var out bytes.Buffer
 	s := &screen{out: &out, live: true}
-	table := strings.Join(someReport.table(), "\n") + "\n"
-	const up = "\x1b[5A\r\x1b[J" // the table has five lines
+	table := wrapOff + strings.Join(someReport.table(), "\n") + "\n" + wrapOn // a narrow terminal wraps no line of it
+	const up = "\x1b[5A\r\x1b[J"                                              // the table has five lines
 
 	for _, step := range []struct {
 		name, want string
