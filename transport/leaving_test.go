@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"strings"
@@ -302,4 +303,30 @@ func TestRepliesTakenTooSlowly(t *testing.T) {
 		}
 		callers.Wait()
 	})
+}
+
+// A reply that needs the whole queue waits for as long as what is before it takes.
+func TestLargeReplyBehindOthersThatAreTakenSlowly(t *testing.T) {
+	for _, rate := range []int64{17 << 10, 30 << 10, 50 << 10, 95 << 10} {
+		t.Run(fmt.Sprint(rate), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				e := connect(t, &service{}, func(_, server *SessionConfig) { server.Room = NewRoom(1000, 64<<20) })
+				e.network.SetFaults(MemFaults{ToDialer: MemPath{Bandwidth: rate, Buffer: 16 << 10}})
+				var callers sync.WaitGroup
+				answered := func(size int) {
+					callers.Go(func() {
+						if _, err := ask(e.client, "M", strings.Repeat("x", size), 0); err != nil {
+							t.Errorf("a reply of %d bytes: %v", size, err)
+						}
+					})
+				}
+				for range 20 {
+					answered(50 << 10)
+				}
+				synctest.Wait()
+				answered(1536 << 10)
+				callers.Wait()
+			})
+		})
+	}
 }

@@ -87,6 +87,7 @@ func (b *batch) empty() bool { return b.size == 0 }
 type outWaiter struct {
 	size      int
 	reply     bool          // else a call's
+	behind    int           // of a reply: bytes that were queued when it came
 	overtaken int           // bytes of replies that went before a call, which had waited longest
 	granted   chan struct{} // closed when size was charged for it, or the session ended
 }
@@ -126,16 +127,17 @@ func (o *outbox) queueReply(w *outWaiter, limit int) {
 		for at++; at < len(o.waiters) && o.waiters[at].reply; at++ {
 		}
 	}
+	w.behind = o.queued + o.granted
 	o.waiters = slices.Insert(o.waiters, at, w)
 	o.replies++
 }
 
-// beingTaken reports whether the peer may still be taking what a reply has waited
+// beingTaken reports whether the peer may still be taking what the reply w has waited
 // behind for so long: somebody writes, who ends the session where that makes no
-// progress for WriteTimeout, and all that the queue holds would not have been written
-// at minBodyRate either.
-func (o *outbox) beingTaken(waited time.Duration) bool {
-	held := time.Duration(o.queued + o.granted)
+// progress for WriteTimeout, and all that the queue held, or holds now, would not have
+// been written at minBodyRate either.
+func (o *outbox) beingTaken(w *outWaiter, waited time.Duration) bool {
+	held := time.Duration(max(w.behind, o.queued+o.granted))
 	return o.busy && !o.corked && waited < held*time.Second/minBodyRate
 }
 

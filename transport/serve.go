@@ -297,8 +297,13 @@ func (s *Session) awaitTurn(w *outWaiter) {
 		case <-t.C:
 		}
 		s.mu.Lock()
-		taken := s.out.beingTaken(waited)
+		taken := s.out.beingTaken(w, waited)
 		s.mu.Unlock()
+		select {
+		case <-w.granted: // at the last moment
+			return
+		default:
+		}
 		if !taken {
 			s.fail(fmt.Errorf("transport: %s takes no replies: no room for one in %v", s.RemoteAddr(), waited))
 			return
