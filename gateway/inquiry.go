@@ -31,6 +31,7 @@ type inquiry struct {
 	asking chan struct{}               // holds what may ask: one at a time
 	known  atomic.Pointer[knownShapes] // replaced, never changed; kept while nobody answers
 	silent sync.Once                   // says so in the log
+	vain   atomic.Int64                // until when who has less time than askLeast does not ask, in Unix nanoseconds
 }
 
 func newInquiry() *inquiry {
@@ -82,7 +83,7 @@ func (k *knownShapes) tell(name string) bool {
 // does not wait for another who asks.
 func (i *inquiry) of(ctx context.Context, ask func() (*knownShapes, error)) *knownShapes {
 	known := i.known.Load()
-	if known.fresh() {
+	if known.fresh() || i.isInVain(ctx) {
 		return known
 	}
 	if known.byMethod != nil {
@@ -107,6 +108,7 @@ func (i *inquiry) of(ctx context.Context, ask func() (*knownShapes, error)) *kno
 	answer, err := ask()
 	if err != nil {
 		if ctx.Err() != nil && time.Since(begun) < askLeast {
+			i.vain.Store(time.Now().Add(askPause).UnixNano())
 			return known
 		}
 		i.silent.Do(func() {
@@ -116,6 +118,13 @@ func (i *inquiry) of(ctx context.Context, ask func() (*knownShapes, error)) *kno
 	}
 	i.known.Store(answer)
 	return answer
+}
+
+// isInVain tells whether a caller with as little time as ctx has was not answered in it
+// a moment ago.
+func (i *inquiry) isInVain(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) < askLeast && time.Now().UnixNano() < i.vain.Load()
 }
 
 // askForShapes asks a provider to which the call m may go, with what m brings.

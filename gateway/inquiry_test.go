@@ -212,6 +212,12 @@ func TestAListThatIsSlowTakesHalfOfTheTime(t *testing.T) {
 
 // One that has had its time and did not answer is left alone for a moment, by all.
 func TestProvidersThatDoNotAnswerAreNotWaitedForByEach(t *testing.T) {
+	for _, timeout := range []string{"1s", "400ms"} {
+		t.Run(timeout, func(t *testing.T) { unansweredInquiry(t, timeout) })
+	}
+}
+
+func unansweredInquiry(t *testing.T, timeout string) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &introspected{answer: func(ctx context.Context) error {
 			<-ctx.Done()
@@ -220,7 +226,7 @@ func TestProvidersThatDoNotAnswerAreNotWaitedForByEach(t *testing.T) {
 		g := newCrowded(t, w)
 		for range 3 {
 			r := get("/zones/7")
-			r.Header.Set("Timeout", "1s")
+			r.Header.Set("Timeout", timeout)
 			expect(t, serve(g, r), http.StatusOK, `{"C":7}`)
 		}
 		if w.asked.Load() != 1 {
