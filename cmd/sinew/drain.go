@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -74,16 +76,18 @@ func (f *fleet) drainAll(ctx context.Context, providers []registry.Provider, out
 
 // drainAway has p drain and waits until it has left, also where it seems to drain already.
 func (f *fleet) drainAway(ctx context.Context, p registry.Provider, out io.Writer) error {
+	d := &departure{asked: time.Now()}
 	before, _ := f.askAnew(ctx, p) // drain fails as well, or it does not say
 	err := f.drain(ctx, p, out)
 	switch {
 	case err == nil:
-		return f.awaitLeave(ctx, p, &departure{ordered: true, started: before.Started})
+		d.ordered, d.started = true, before.Started
 	case isTurnedAway(err):
 		fmt.Fprintf(out, "%s takes no orders, as one that drains: waiting until it has left\n", p.ProviderKey)
-		return f.awaitLeave(ctx, p, new(departure))
+	default:
+		return err
 	}
-	return err
+	return f.awaitLeave(ctx, p, d, out)
 }
 
 const (
@@ -93,12 +97,12 @@ const (
 	// for nobody its end cannot be seen.
 	leaveLimit = 2 * time.Minute
 	// leaveSigns is after how many signs in a row one has left that may each deceive: a
-	// packet is lost, a handshake late.
+	// packet is lost, a handshake late, a name not resolved.
 	leaveSigns = 3
 )
 
 // awaitLeave waits until p, whose departure d is, has left.
-func (f *fleet) awaitLeave(ctx context.Context, p registry.Provider, d *departure) error {
+func (f *fleet) awaitLeave(ctx context.Context, p registry.Provider, d *departure, out io.Writer) error {
 	begun := time.Now()
 	for {
 		status, err := f.askAnew(ctx, p)
@@ -107,6 +111,12 @@ func (f *fleet) awaitLeave(ctx context.Context, p registry.Provider, d *departur
 			return ctx.Err()
 		case d.isOver(status, err):
 			return nil
+		case err == nil && !status.Draining && !d.ordered: // it was full, and is not now
+			if err := f.drain(ctx, p, out); err == nil {
+				d.ordered, d.started = true, status.Started
+			} else if !isTurnedAway(err) {
+				return err
+			}
 		case time.Since(begun) >= leaveLimit:
 			return fmt.Errorf("%s has not left within %v: %w", p.ProviderKey, leaveLimit, cmp.Or(err, errAnswers))
 		}
@@ -123,6 +133,7 @@ type departure struct {
 	// ordered says that it took the order. Else it turned that away as one that drains
 	// does, but also one that has no room for a connection.
 	ordered bool
+	asked   time.Time // when it was to take the order
 	started time.Time // of its process; zero where it does not say
 	drains  bool      // it said so
 	signs   int       // in a row, that it has left, of those that may deceive
@@ -131,17 +142,15 @@ type departure struct {
 // isOver tells whether it has left, now that status and err came of asking how it is:
 // nobody listens there, or another answers in its place.
 func (d *departure) isOver(status protocol.ServerStatus, err error) bool {
-	undialled, unanswered := ofDial(err)
 	switch {
 	case err == nil:
 		d.signs = 0
-		another := d.drains || !d.started.IsZero() && !status.Started.Equal(d.started)
-		return d.ordered && !status.Draining && another
-	case undialled && !unanswered:
+		return !status.Draining && d.isAnother(status.Started)
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
 		return true
 	case protocol.IsDraining(err):
 		d.drains, d.signs = true, 0
-	case unanswered, d.ordered && d.drains && protocol.IsRemote(err): // another, which does not say
+	case isUndialled(err), d.ordered && d.drains && protocol.IsRemote(err): // another, which does not say
 		d.signs++
 	default:
 		d.signs = 0
@@ -149,22 +158,29 @@ func (d *departure) isOver(status protocol.ServerStatus, err error) bool {
 	return d.signs >= leaveSigns
 }
 
+// isAnother tells whether a process that began at started, and does not drain, is not the
+// one that is to leave. One that took no order may have been full.
+func (d *departure) isAnother(started time.Time) bool {
+	if !d.ordered {
+		return started.After(d.asked)
+	}
+	return d.drains || !d.started.IsZero() && !started.Equal(d.started)
+}
+
 // isTurnedAway tells whether a call failed with err because its connection was let go
 // before it was made, with a word or without.
 func isTurnedAway(err error) bool {
-	undialled, _ := ofDial(err)
 	gone := protocol.CodeOf(err) == protocol.Unavailable && protocol.OutcomeOf(err) == protocol.NotSent
-	return protocol.IsDraining(err) || gone && !undialled
+	return protocol.IsDraining(err) || gone && !isUndialled(err)
 }
 
-// ofDial tells whether a call failed with err because its dial did, and whether that was
-// for want of an answer.
-func ofDial(err error) (failed, unanswered bool) {
+// isUndialled tells whether a call failed with err because its dial did, for want of an
+// answer too.
+func isUndialled(err error) bool {
 	if e := (*net.OpError)(nil); errors.As(err, &e) && e.Op == "dial" {
-		return true, e.Timeout()
+		return true
 	}
-	unanswered = protocol.CodeOf(err) == protocol.DeadlineExceeded && protocol.OutcomeOf(err) == protocol.NotSent
-	return unanswered, unanswered
+	return protocol.CodeOf(err) == protocol.DeadlineExceeded && protocol.OutcomeOf(err) == protocol.NotSent
 }
 
 // askAnew asks p how it is over a connection of its own: one that stands would keep it

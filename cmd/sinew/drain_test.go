@@ -200,13 +200,40 @@ func TestDrainWhoseAnswerIsLost(t *testing.T) {
 	})
 }
 
-// One without room for a connection answers as one that drains, and is there still when
+// One without room for a connection answers as one that drains. It takes the order when
 // it has room again.
 func TestDrainOfOneThatIsFull(t *testing.T) {
 	inDrainWorld(t, server.Option{MaxConnections: 1}, period{}, func(w *drainWorld) {
 		time.AfterFunc(2*busyFor, func() { _ = w.busy.Close() }) // returns nil
 		_, err := w.drainBoth()
-		w.wantNotAsked(err, "mem@a has not left within 2m0s: it still answers")
+		w.wantOneAfterTheOther(err)
+		if len(w.a.ordered) != 1 {
+			w.Errorf("a was asked at %v", w.a.ordered)
+		}
+	})
+}
+
+// Where one that drained already is restarted at once, nobody refuses a dial.
+func TestDrainOfOneThatIsRestarted(t *testing.T) {
+	inDrainWorld(t, server.Option{}, period{}, func(w *drainWorld) {
+		go func() { _ = w.a.Shutdown(w.Context()) }() // what it cuts off is not asked here
+		synctest.Wait()
+		successor := make(chan *obedient, 1)
+		go func() {
+			<-w.a.ended
+			successor <- w.serve("a", server.Option{}, period{})
+		}()
+		_, err := w.drainBoth()
+		w.wantOneAfterTheOther(err)
+		if after := time.Since(w.a.left); after > time.Minute {
+			w.Errorf("b was asked %v after a had left", after)
+		}
+		next := <-successor
+		if len(next.ordered) > 0 {
+			w.Errorf("the successor was asked at %v", next.ordered)
+		}
+		_ = next.Close() // returns nil
+		<-next.ended
 	})
 }
 
