@@ -63,6 +63,7 @@ func newCore(option SGOption) *core {
 	}
 	c.caller.Meta = meta
 	for _, caller := range []*endpoint.Caller{&c.caller, &c.raw} {
+		caller.Owner = c.closed
 		caller.SerializeType = option.SerializeType
 		caller.CompressType = option.CompressType
 		caller.CompressThreshold = option.CompressThreshold

@@ -20,6 +20,9 @@ type Caller struct {
 	MaxElements       int               // see protocol.Unmarshal
 	MaxMessageSize    int               // bytes, of an inflated reply
 	Meta              map[string]string // goes with every call, framework keys included
+	// Owner is what the Contexts of Owned end with whose calls need not watch that:
+	// who ends it ends the sessions first. nil is none.
+	Owner context.Context
 
 	sizes sizeHint
 }
@@ -84,7 +87,7 @@ func (c *Caller) Make(ctx context.Context, s *transport.Session, x *Exchange) er
 	if err != nil {
 		return err
 	}
-	wait, deadline := waitOn(ctx)
+	wait, deadline := waitOn(ctx, c.Owner)
 	if x.limit > 0 {
 		deadline = x.deadline
 	}

@@ -100,10 +100,10 @@ func (o *OutOfTime) Unwrap() error { return o.cause }
 // waitOn returns what a call made with ctx has to watch: a context whose Done
 // costs nothing more, and the deadline that counts, which is never later than
 // those of the contexts that are passed over.
-func waitOn(ctx context.Context) (context.Context, time.Time) {
+func waitOn(ctx, owner context.Context) (context.Context, time.Time) {
 	deadline, _ := ctx.Deadline()
 	for {
-		c := made(ctx)
+		c := made(ctx, owner)
 		if c == nil {
 			return ctx, deadline
 		}
@@ -112,11 +112,11 @@ func waitOn(ctx context.Context) (context.Context, time.Time) {
 }
 
 // made returns the Context in ctx if it bounds a call that this side makes. One that
-// ends with an owner is no such bound: nothing else tells of that.
-func made(ctx context.Context) *Context {
+// ends with another owner is no such bound: nothing else tells of that.
+func made(ctx, owner context.Context) *Context {
 	switch c := ctx.(type) {
 	case *Context:
-		if c.task == nil && c.owner == nil {
+		if c.task == nil && (c.owner == nil || c.owner == owner) {
 			return c
 		}
 	case *AttemptContext:

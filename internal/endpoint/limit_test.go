@@ -76,10 +76,20 @@ func TestWhatACallWaitsOn(t *testing.T) {
 	defer call.End()
 	attempt := BoundAttempt(call, time.Minute)
 	defer attempt.End()
-	wait, deadline := waitOn(attempt)
+	wait, deadline := waitOn(attempt, nil)
 	want, _ := attempt.Deadline()
 	if wait != caller || !deadline.Equal(want) {
 		t.Errorf("waits on %v until %v", wait, deadline)
+	}
+	owner, end := context.WithCancel(context.Background())
+	defer end()
+	owned := Owned(caller, owner)
+	defer owned.End()
+	if wait, _ := waitOn(owned, owner); wait != caller {
+		t.Errorf("a call of the owner's waits on %v", wait)
+	}
+	if wait, _ := waitOn(owned, nil); wait != owned {
+		t.Errorf("another's call waits on %v", wait)
 	}
 	cancel()
 	if attempt.Err() == nil {
