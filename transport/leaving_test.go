@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -329,4 +330,34 @@ func TestLargeReplyBehindOthersThatAreTakenSlowly(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who hears of a session by OnStart may send it away at once: the hello comes first.
+func TestGoAwayFromOnStart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var heard []string
+		var mu sync.Mutex
+		hear := func(what string) {
+			mu.Lock()
+			defer mu.Unlock()
+			heard = append(heard, what)
+		}
+		var sent sync.WaitGroup
+		e := connect(t, &service{hello: func(*Session, *protocol.Header) { hear("hello") }}, func(client, server *SessionConfig) {
+			client.OnGoAway = func(_ *Session, reason string) { hear(reason) }
+			server.Hello = map[string]string{"k": "v"}
+			server.OnStart = func(s *Session) {
+				s.GoAway("away")
+				sent.Go(func() { s.GoAway("again") })
+			}
+		})
+		sent.Wait()
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		slices.Sort(heard) // a hello is not worked up on the reader
+		if !slices.Equal(heard, []string{"away", "hello"}) || !errors.Is(e.client.Cause(), errDrained) {
+			t.Errorf("heard %q; the session ended with %v", heard, e.client.Cause())
+		}
+	})
 }

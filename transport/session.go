@@ -99,8 +99,9 @@ type SessionConfig struct {
 	// the session serves no request, whenever that arrives. See GoAway.
 	Leaving string
 	// OnStart is told of a new session before anything is read or written on
-	// it, so that an owner can be set that the first request finds. It runs in
-	// NewSession. May be nil.
+	// it, so that an owner can be set that the first request finds. What it has
+	// written comes after the hello. It runs in NewSession, and must not Close the
+	// session itself. May be nil.
 	OnStart func(s *Session)
 	// OnGoAway is told on the reader that the peer is going away. May be nil.
 	OnGoAway func(s *Session, reason string)
@@ -200,9 +201,6 @@ func NewSession(conn net.Conn, cfg *SessionConfig) (*Session, error) {
 	s.sock = newSocket(conn)
 	s.work = s.workLoop
 	s.heard.Store(int64(time.Since(began)))
-	if cfg.OnStart != nil {
-		cfg.OnStart(s)
-	}
 	if len(cfg.Hello) > 0 {
 		s.out.appendSmall(protocol.AppendFrameHead(nil, &protocol.Header{MessageType: protocol.TypeHello, MetaData: cfg.Hello}, 0), nil)
 	}
@@ -211,6 +209,9 @@ func NewSession(conn net.Conn, cfg *SessionConfig) (*Session, error) {
 		s.out.appendGoAway(cfg.Leaving, nil)
 	}
 	s.wg.Add(1)
+	if cfg.OnStart != nil {
+		cfg.OnStart(s) // from here on others may write on s, end it and wait for it
+	}
 	go s.readLoop()
 	if len(cfg.Hello) > 0 || cfg.Leaving != "" {
 		s.mu.Lock()
