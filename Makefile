@@ -13,7 +13,7 @@ UNIT = $(shell $(GO) list ./... | grep -v '/e2e')
 # installed it.
 export SINEW_REQUIRE_SERVERS ?= 1
 
-.PHONY: all servers browser node-packages consul lint fmt vet staticcheck test test-all unit e2e e2e-all together outages-etcd outages-zookeeper outages-all crowd chaos rolling rolling-short soak dubbo purego benchmark-builds otel-builds otel connect-builds connect docs-page fuzz fuzz-smoke bench overload gateway-bench cover help
+.PHONY: all servers browser node-packages consul lint fmt vet staticcheck test test-all unit unraced e2e e2e-all together outages-etcd outages-zookeeper outages-all crowd chaos rolling rolling-short soak dubbo purego benchmark-builds otel-builds otel connect-builds connect docs-page fuzz fuzz-smoke bench overload gateway-bench cover help
 
 all: test
 
@@ -38,7 +38,7 @@ test: servers node-packages lint unit purego together
 	@echo "== test: passed"
 
 test-all: export SINEW_REQUIRE_CONSUL = 1
-test-all: servers browser node-packages consul lint unit purego benchmark-builds otel connect docs-page e2e-all outages-all crowd chaos rolling dubbo fuzz-smoke
+test-all: servers browser node-packages consul lint unit unraced purego benchmark-builds otel connect docs-page e2e-all outages-all crowd chaos rolling dubbo fuzz-smoke
 	@echo "== test-all: passed"
 
 servers:
@@ -69,12 +69,13 @@ staticcheck:
 	@$(GO) run $(STATICCHECK) ./...
 
 # Packages that start servers wait for them, so there are more at once than processors.
-# What is another program under the race detector runs without it: bombs, whose memory
-# limit leaves no room for its address space, the number of allocations, and the
-# system calls of sessions.
 unit:
 	@echo "== unit tests"
 	@$(GO) test $(TESTFLAGS) -p=4 $(UNIT)
+
+# What is another program under the race detector: bombs, whose memory limit leaves no
+# room for its address space, the number of allocations, and the system calls of sessions.
+unraced:
 	@echo "== unit tests without the race detector"
 	@$(GO) test -count=1 -vet=off -run='Bomb|Alloc' ./protocol ./client ./server ./gateway/...
 	@$(GO) test -count=1 -vet=off -shuffle=on ./transport
@@ -94,7 +95,7 @@ endif
 
 # What waits for most of its time, and what other modules need compiled meanwhile.
 together:
-	@$(MAKE) --no-print-directory --jobs=4 chaos e2e outages-etcd outages-zookeeper benchmark-builds otel-builds connect-builds
+	@$(MAKE) --no-print-directory --jobs=4 chaos e2e outages-etcd outages-zookeeper unraced benchmark-builds otel-builds connect-builds
 
 # Without the race detector: ZooKeeper's client has a race of its own, and the
 # outages of providers allow an attempt 100 ms.
