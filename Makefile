@@ -77,7 +77,7 @@ unit:
 # room for its address space, the number of allocations, and the system calls of sessions.
 unraced:
 	@echo "== unit tests without the race detector"
-	@$(GO) test -count=1 -vet=off -run='Bomb|Alloc' ./protocol ./client ./server ./gateway/...
+	@$(GO) test -count=1 -vet=off -run='Bomb|Alloc' ./protocol ./client ./server ./gateway ./gateway/jsonrpc
 	@$(GO) test -count=1 -vet=off -shuffle=on ./transport
 
 # -short leaves the core: what needs no long outage and no large cluster.
